@@ -1,0 +1,110 @@
+"""A steady-state genetic algorithm that never evaluates a design twice.
+
+Truncation survival, tournament parents, uniform crossover, ordinal mutation. Against a
+generational GA with duplicates this is the difference between a mediocre and a strong baseline on
+finite design spaces: every sample of the budget is a new design (Whitley's GENITOR, ICGA 1989, for
+the steady-state scheme).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from archgym.agent import Agent
+from archgym.evaluation import Evaluation
+from archgym.space import Codes, DesignSpace, Level
+
+from .unseen import Unseen
+
+_TRIES = 10
+
+
+class Genetic(Agent):
+    """Keeps the best designs and recombines them.
+
+    With several values (a Pareto objective) it searches their equally weighted product; told
+    violations (grey track), it ranks infeasible designs by their sum.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Hyperparameters.
+
+        Attributes:
+            population: survivors, and random designs asked first.
+            tournament: contestants for each parent.
+            crossover: probability that a child has two parents.
+            mutation: expected number of mutated parameters.
+            step: probability that a mutated ordered parameter moves by one level instead of jumping anywhere.
+        """
+
+        population: int = 24
+        tournament: int = 3
+        crossover: float = 0.8
+        mutation: float = 1.2
+        step: float = 0.6
+
+    search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {
+        "population": (8, 16, 24, 32, 64),
+        "tournament": (2, 3, 4),
+        "crossover": (0.5, 0.8, 1.0),
+        "mutation": (0.8, 1.2, 2.0),
+        "step": (0.3, 0.6, 0.9),
+    }
+    config: Config
+
+    def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
+        super().__init__(space, config, **study)
+        self._unseen = Unseen(space)
+        self._ordered = np.array([p.ordered for p in space.parameters])
+        self._founders = self.config.population
+        self._codes = np.empty((0, len(space)), np.int64)  # survivors, best first
+        self._rank = np.empty((0, 2))  # (violation, -reward), both minimised
+
+    def ask(self, n: int) -> Codes:
+        """``n`` new designs (k, d): founders first, then children; fewer only when the space runs out."""
+        founders = min(n, max(self._founders, 0))
+        self._founders -= founders
+        parts = [self._unseen.draw(founders, self.rng)]
+        children = n - founders
+        for _ in range(_TRIES if len(self._codes) else 0):
+            missing = children - sum(map(len, parts[1:]))
+            if missing == 0:
+                break
+            parts.append(self._unseen.claim(self._children(missing), missing))
+        parts.append(self._unseen.draw(n - sum(map(len, parts)), self.rng))
+        return np.concatenate(parts)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """Merge into the population; only the best survive."""
+        self._unseen.add(evaluation.codes)
+        violation = np.where(evaluation.feasible, 0.0, 1.0)
+        if evaluation.violations.shape[1]:
+            excess = np.nan_to_num(evaluation.violations, nan=1.0, posinf=1e9)
+            violation += np.where(evaluation.feasible, 0.0, np.maximum(excess, 0.0).sum(axis=1))
+        rank = np.stack([violation, -evaluation.reward], axis=1)
+        codes = np.concatenate([self._codes, self.space.canonical(evaluation.codes)])
+        rank = np.concatenate([self._rank, rank])
+        _, first = np.unique(self.space.keys(codes), return_index=True)
+        first = np.sort(first)
+        order = first[np.lexsort(rank[first].T[::-1])][: self.config.population]
+        self._codes, self._rank = codes[order], rank[order]
+
+    def _children(self, n: int) -> Codes:
+        d, rng, c = len(self.space), self.rng, self.config
+        contestants = rng.integers(0, len(self._codes), size=(n, 2, c.tournament))
+        mother, father = self._codes[contestants.min(axis=2)].transpose(1, 0, 2)  # survivors are sorted: best wins
+        mixed = (rng.random((n, 1)) < c.crossover) & (rng.random((n, d)) < 0.5)
+        child = np.where(mixed, father, mother)
+        mutated = rng.random((n, d)) < c.mutation / d
+        mutated[np.arange(n), rng.integers(0, d, size=n)] |= ~mixed.any(axis=1)  # a clone is never useful
+        jump = (child + 1 + rng.integers(0, np.maximum(self.space.nvec - 1, 1), size=(n, d))) % self.space.nvec
+        moved = child + np.where(rng.random((n, d)) < 0.5, -1, 1)
+        moved = np.where((moved < 0) | (moved >= self.space.nvec), 2 * child - moved, moved)  # reflect at the ends
+        moved = np.clip(moved, 0, self.space.nvec - 1)
+        small = self._ordered & (rng.random((n, d)) < c.step)
+        return np.where(mutated, np.where(small, moved, jump), child)

@@ -1,0 +1,94 @@
+"""Frozen dataclass configs: built from text or JSON, written back losslessly.
+
+A component's ``Config`` is at once its defaults, its command-line flags, its sweep axes and
+its entry in the log header; this file is the one place that converts between these forms.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from archgym.errors import UnknownNameError, UsageError
+
+C = TypeVar("C")
+
+
+def configure(cls: type[C], overrides: Mapping[str, Any], where: str) -> C:
+    """An instance of the frozen dataclass ``cls`` with some fields replaced.
+
+    Args:
+        cls: a dataclass whose fields are int, float, bool, str, None-able, tuples or dataclasses of these.
+        overrides: field -> value; text is converted to the field's type.
+        where: what is configured, for messages ("agent genetic").
+
+    Raises:
+        UnknownNameError: a key is no field.
+        UsageError: a value does not fit its field.
+    """
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
+    hints = typing.get_type_hints(cls)
+    for key in overrides:
+        if key not in fields:
+            raise UnknownNameError(f"option of {where}", key, fields)
+    return cls(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in overrides.items()})
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config as plain JSON data: ``configure(type(config), to_json(config), …) == config``."""
+    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(config))))
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, str) and value.lower() == "none"):
+            return _none(arguments, where)
+        return _first_that_fits(value, [a for a in arguments if a is not type(None)], where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UnknownNameError(f"value of {where}", str(value), map(str, arguments))
+        return value
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else configure(hint, value, where)
+    if origin is tuple:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(_convert(item, arguments[0], where) for item in items)
+    return _scalar(value, hint, where)
+
+
+def _none(arguments: tuple[Any, ...], where: str) -> None:
+    if type(None) not in arguments:
+        raise UsageError(f"{where}: none is not allowed here")
+
+
+def _first_that_fits(value: Any, hints: list[Any], where: str) -> Any:
+    for hint in hints[:-1]:
+        try:
+            return _convert(value, hint, where)
+        except UsageError:
+            continue
+    return _convert(value, hints[-1], where)
+
+
+def _scalar(value: Any, hint: Any, where: str) -> Any:
+    name = getattr(hint, "__name__", str(hint))
+    if hint is bool and isinstance(value, str):
+        if value.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+            raise UsageError(f"{where}: expected true or false, got '{value}'")
+        return value.lower() in ("true", "1", "yes", "on")
+    if hint in (int, float) and not isinstance(value, bool):
+        try:
+            number = hint(value)
+        except (TypeError, ValueError):
+            raise UsageError(f"{where}: expected {name}, got '{value}'") from None
+        if not isinstance(value, str) and number != value:
+            raise UsageError(f"{where}: expected {name}, got {value}")
+        return number
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise UsageError(f"{where}: expected {name}, got {value!r}")
+    return value

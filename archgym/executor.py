@@ -1,0 +1,89 @@
+"""Where simulations run. Rows come back in the order of submission, so that logs do not depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from archgym.errors import UnknownNameError, UsageError
+from archgym.problem import Problem
+from archgym.space import Codes
+
+EXECUTORS = ("serial", "threads")
+_MIN_ROWS = 16  # below this a thread costs more than it saves
+
+
+class Executor(Protocol):
+    """Runs ``problem.simulate`` on rows of codes."""
+
+    def simulate(
+        self, problem: Problem, codes: Codes, seeds: npt.NDArray[np.int64] | None
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """The columns of ``Problem.simulate``, row i for row i of ``codes``."""
+        ...
+
+    def close(self) -> None:
+        """Release workers; idempotent."""
+        ...
+
+
+class Serial:
+    """In this thread."""
+
+    def simulate(
+        self, problem: Problem, codes: Codes, seeds: npt.NDArray[np.int64] | None
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        return problem.simulate(codes, seeds)
+
+    def close(self) -> None:
+        pass
+
+
+class Threads:
+    """In a thread pool: kernels release the interpreter lock, so compiled simulators scale.
+
+    Args:
+        jobs: number of threads.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        if jobs < 1:
+            raise UsageError(f"jobs: expected at least 1, got {jobs}")
+        self._jobs = jobs
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="archgym")
+
+    def simulate(
+        self, problem: Problem, codes: Codes, seeds: npt.NDArray[np.int64] | None
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        pieces = max(1, min(self._jobs, len(codes) // _MIN_ROWS))
+        if pieces == 1:
+            return problem.simulate(codes, seeds)
+        edges = [len(codes) * i // pieces for i in range(pieces + 1)]
+        parts = list(
+            self._pool.map(
+                lambda a, b: problem.simulate(codes[a:b], None if seeds is None else seeds[a:b]),
+                edges[:-1],
+                edges[1:],
+            )
+        )
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def make_executor(name: str, jobs: int = 1) -> Executor:
+    """The executor called ``name`` with ``jobs`` workers.
+
+    Raises:
+        UnknownNameError: no such executor.
+    """
+    if name == "serial":
+        return Serial()
+    if name == "threads":
+        return Threads(jobs)
+    raise UnknownNameError("executor", name, EXECUTORS)

@@ -1,0 +1,201 @@
+"""Study folders: an append-only journal of every sample, readable without archgym.
+
+``spec.json``     what was run: the study's spec, its hash, versions of what it was run with
+``trials.jsonl``  one line a sample, flushed after every ask; NaN is null; a torn last line is dropped
+``timing.jsonl``  when and how long; never read back by anything that decides
+
+The first two are bit-identical between runs of the same spec in one environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from archgym.errors import LogError
+from archgym.evaluation import Evaluation
+
+SPEC, TRIALS, TIMING = "spec.json", "trials.jsonl", "timing.jsonl"
+_FIELDS = ("trial", "ask", "codes", "metrics", "violations", "feasible", "reason", "reward", "values", "cached")
+
+
+class StudyLog:
+    """One study folder, open for appending.
+
+    Args:
+        folder: created if needed.
+        header: content of ``spec.json``; a folder that holds another header is refused.
+
+    Attributes:
+        recorded: the lines that the folder already held when it was opened (a resume), parsed.
+
+    Raises:
+        LogError: the folder belongs to another spec, is damaged, or is being written by another process.
+    """
+
+    def __init__(self, folder: str | Path, header: dict[str, Any]) -> None:
+        self.folder = Path(folder)
+        text = json.dumps(header, indent=1, sort_keys=True) + "\n"
+        spec = self.folder / SPEC
+        if spec.exists():
+            _same_header(spec, header)
+        elif self.folder.exists() and any(self.folder.iterdir()):
+            raise LogError(f"{self.folder} is not empty and holds no {SPEC}; choose another --out")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not spec.exists():
+                _write_atomically(spec, text)
+            self._trials = open(self.folder / TRIALS, "a+", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
+        _lock(self._trials, self.folder)
+        self.recorded = list(_parse(self.folder / TRIALS, repair=True))
+        self._timing = open(self.folder / TIMING, "a", encoding="utf-8")  # noqa: SIM115
+        self._write_timing({"event": "open", "rows": len(self.recorded), **environment()})
+
+    def append(self, evaluation: Evaluation, reasons: Sequence[str], *, trial: int, ask: int) -> None:
+        """Write the rows of one ask, numbered from ``trial``, and flush them to the operating system.
+
+        Raises:
+            LogError: the disk is full or the folder has become unwritable; nothing before is lost.
+        """
+        lines = "".join(f"{json.dumps(row)}\n" for row in rows_as_json(evaluation, reasons, trial=trial, ask=ask))
+        try:
+            self._trials.write(lines)
+            self._trials.flush()
+        except OSError as error:
+            raise LogError(f"cannot write to {self.folder / TRIALS}: {error.strerror or error}") from None
+
+    def timing(self, *, ask: int, rows: int, agent_seconds: float, evaluator_seconds: float) -> None:
+        """Note how long one ask took; measured, so kept apart from everything that is compared."""
+        self._write_timing(
+            {"event": "ask", "ask": ask, "rows": rows, "agent_s": agent_seconds, "evaluator_s": evaluator_seconds}
+        )
+
+    def _write_timing(self, row: dict[str, Any]) -> None:
+        self._timing.write(json.dumps({**row, "unix_time": round(time.time(), 3)}) + "\n")
+
+    def close(self) -> None:
+        """Flush and close; idempotent."""
+        self._trials.close()
+        self._timing.close()
+
+
+def rows_as_json(evaluation: Evaluation, reasons: Sequence[str], *, trial: int, ask: int) -> Iterator[dict[str, Any]]:
+    """The rows of an evaluation as plain JSON objects, in the order of the journal's fields."""
+    names = evaluation.metric_names
+    metrics = _nullable(evaluation.metric_values)
+    violations = _nullable(evaluation.violations)
+    values = _nullable(evaluation.values)
+    codes = evaluation.codes.tolist()
+    flags = zip(evaluation.feasible.tolist(), evaluation.reward.tolist(), evaluation.cached.tolist(), strict=True)
+    for i, (feasible, reward, cached) in enumerate(flags):
+        yield {
+            "trial": trial + i,
+            "ask": ask,
+            "codes": codes[i],
+            "metrics": dict(zip(names, metrics[i], strict=True)),
+            "violations": violations[i],
+            "feasible": feasible,
+            "reason": reasons[i],
+            "reward": reward,
+            "values": values[i],
+            "cached": cached,
+        }
+
+
+def _nullable(table: np.ndarray[Any, Any]) -> list[list[float | None]]:
+    rows: list[list[float | None]] = table.tolist()
+    for i in np.flatnonzero(~np.isfinite(table).all(axis=1)):
+        rows[i] = [v if v is not None and np.isfinite(v) else None for v in rows[i]]
+    return rows
+
+
+def read_header(folder: str | Path) -> dict[str, Any]:
+    """The content of ``spec.json``.
+
+    Raises:
+        LogError: missing or damaged.
+    """
+    path = Path(folder) / SPEC
+    try:
+        header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LogError(f"{folder} is no study folder: it holds no {SPEC}") from None
+    except (OSError, ValueError) as error:
+        raise LogError(f"{path} is damaged: {error}") from None
+    return header
+
+
+def read_trials(folder: str | Path) -> list[dict[str, Any]]:
+    """All complete rows of ``trials.jsonl``; a torn last line (a kill while writing) is left out.
+
+    Raises:
+        LogError: missing, or damaged anywhere but at its end.
+    """
+    return list(_parse(Path(folder) / TRIALS, repair=False))
+
+
+def _parse(path: Path, *, repair: bool) -> Iterator[dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LogError(f"cannot read {path}: {error.strerror or error}") from None
+    end = data.rfind(b"\n") + 1
+    if repair and end < len(data):
+        os.truncate(path, end)
+    for number, line in enumerate(data[:end].splitlines()):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise LogError(f"{path}: line {number + 1} is not JSON; the file is damaged") from None
+        if not isinstance(row, dict) or tuple(row) != _FIELDS or row["trial"] != number:
+            raise LogError(f"{path}: line {number + 1} is not row {number} of a study; the file is damaged")
+        yield row
+
+
+def _same_header(spec: Path, header: dict[str, Any]) -> None:
+    found = read_header(spec.parent)
+    if found.get("hash") != header.get("hash"):
+        raise LogError(
+            f"{spec.parent} holds another study ({found.get('label', 'unknown')}, hash {str(found.get('hash'))[:8]}; "
+            f"this one is {header.get('label')}, {str(header.get('hash'))[:8]}); choose another --out"
+        )
+
+
+def _lock(stream: IO[str], folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # not POSIX: run one process per folder
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise LogError(f"{folder} is being written by another process") from None
+    except OSError:  # a file system without locks
+        return
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for provenance."""
+    out: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("archgym", "numpy", "numba", "gymnasium"):
+        with contextlib.suppress(PackageNotFoundError):
+            out[package] = version(package)
+    return out

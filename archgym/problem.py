@@ -1,0 +1,361 @@
+"""A problem: a simulator, workloads and an objective, seen as one function from codes to scores."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archgym import config as configs
+from archgym.errors import UnknownNameError, UsageError
+from archgym.evaluation import Evaluation
+from archgym.metrics import Metric
+from archgym.objective import Objective
+from archgym.registry import SIMULATORS
+from archgym.simulator import Simulator
+from archgym.space import Codes, DesignSpace, Level
+from archgym.workload import Workload, load_workload, workload_from_dict
+
+AGGREGATES = ("geomean", "sum", "worst", "weighted")
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """What to optimise, as plain data: names and numbers that survive JSON.
+
+    Attributes:
+        simulator: registered name or ``"module:Class"``.
+        workloads: names, or the content of a workload (``Workload.to_dict()``) for one that came from a file.
+        objective: as ``Objective.parse`` reads it.
+        aggregate: how metrics of several workloads become one: geomean, sum (one after the other),
+            worst, or weighted (arithmetic mean with ``weights``).
+        weights: one per workload, for ``weighted``.
+        sim: overrides of the simulator's Config.
+        space: parameter -> the levels to keep.
+        limits: budgets on metrics, such as ``"area<=20"``.
+    """
+
+    simulator: str
+    workloads: tuple[str | Mapping[str, Any], ...]
+    objective: str = "edp"
+    aggregate: str = "geomean"
+    weights: tuple[float, ...] = ()
+    sim: Mapping[str, Any] = field(default_factory=dict)
+    space: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, *, workload: str | None = None, **options: Any) -> ProblemSpec:
+        """A problem from ``"simulator/workload/objective"``; several workloads are joined with ``+``.
+
+        Args:
+            text: ``"systolic/resnet50/edp"``, or ``"systolic/edp"`` when ``workload`` is given.
+            workload: path of a workload file; its content becomes part of the spec.
+            options: the other fields.
+
+        Raises:
+            UsageError: the text does not have that form.
+        """
+        head, *parts = text.split("/", 1 if workload is not None else 2)
+        if len(parts) != (1 if workload is not None else 2) or not all([head, *parts]):
+            form = "simulator/objective (with a workload file)" if workload else "simulator/workload/objective"
+            example = "systolic/edp" if workload else "systolic/resnet50/edp"
+            raise UsageError(f"problem: expected {form}, such as {example}; got '{text}'")
+        names: tuple[str, ...] = (workload,) if workload is not None else tuple(parts[0].split("+"))
+        return cls(head, names, parts[-1], **options).embedded()
+
+    def embedded(self) -> ProblemSpec:
+        """This spec with workload files replaced by their content, so that it means the same anywhere."""
+        loaded: list[str | Mapping[str, Any]] = []
+        for entry in self.workloads:
+            is_file = isinstance(entry, str) and ("/" in entry or entry.endswith((".csv", ".json")))
+            loaded.append(load_workload(entry).to_dict() if isinstance(entry, str) and is_file else entry)
+        return replace(self, workloads=tuple(loaded))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data, the inverse of ``from_dict``."""
+        return {
+            "simulator": self.simulator,
+            "workloads": [w if isinstance(w, str) else dict(w) for w in self.workloads],
+            "objective": self.objective,
+            "aggregate": self.aggregate,
+            "weights": list(self.weights),
+            "sim": dict(self.sim),
+            "space": {k: list(v) for k, v in self.space.items()},
+            "limits": list(self.limits),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ProblemSpec:
+        """The spec that ``to_dict`` described."""
+        return cls(
+            data["simulator"],
+            tuple(data["workloads"]),
+            data["objective"],
+            data["aggregate"],
+            tuple(data["weights"]),
+            dict(data["sim"]),
+            {k: tuple(v) for k, v in data["space"].items()},
+            tuple(data["limits"]),
+        )
+
+    @property
+    def label(self) -> str:
+        """``simulator/workload/objective`` for people and folder names."""
+        names = "+".join(w if isinstance(w, str) else str(w["name"]) for w in self.workloads)
+        return f"{self.simulator}/{names}/{self.objective}"
+
+
+class Problem:
+    """The working form of a ``ProblemSpec``.
+
+    Attributes:
+        spec, simulator, workloads, objective: the parts.
+        space: the design space that agents see (restricted, with the simulator's canonicalisation).
+        metric_names: metrics of every evaluation; with several workloads the aggregates, then ``metric@workload``.
+        constraint_names: columns of ``Evaluation.violations``: physical constraints, then limits.
+        baseline: the simulator's baseline design.
+        baseline_metrics: its metrics; what rewards are measured against.
+
+    Raises:
+        UnknownNameError: an unknown part; the nearest known name is suggested.
+        UsageError: a wrong option, level or combination.
+    """
+
+    def __init__(self, spec: ProblemSpec) -> None:
+        self.spec = spec
+        self.simulator: Simulator = _simulator(spec)
+        self.workloads: tuple[Workload, ...] = tuple(
+            load_workload(w) if isinstance(w, str) else workload_from_dict(w) for w in spec.workloads
+        )
+        self._weights = _weights(spec)
+        self._tags = _tags(self.workloads)
+        self.metric_names = self._with_workloads([m.name for m in self.simulator.metrics], aggregate=True)
+        self._slack_names = self._with_workloads([c.name for c in self.simulator.constraints], aggregate=False)
+        self.full_space = self.simulator.design_space(self.workloads[0])
+        self.space, self._lift = self._restricted()
+        objective = Objective.parse(spec.objective, self.simulator.metrics, spec.limits)
+        for name in [t.metric for t in objective.terms] + [limit.metric for limit in objective.limits]:
+            if name not in self.metric_names:
+                raise UnknownNameError("metric", name, self.metric_names)
+        self.baseline = self.simulator.baseline(self.workloads[0])
+        self.baseline_metrics = self._baseline_metrics()
+        self.objective = objective.with_reference(self.baseline_metrics)
+        self.constraint_names = (*self._slack_names, *(str(limit) for limit in objective.limits))
+
+    @classmethod
+    def parse(cls, text: str, **options: Any) -> Problem:
+        """``Problem(ProblemSpec.parse(text, **options))``."""
+        return cls(ProblemSpec.parse(text, **options))
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """Metric column -> its declaration."""
+        known = {m.name: m for m in self.simulator.metrics}
+        return {name: known[name.partition("@")[0]] for name in self.metric_names}
+
+    @property
+    def cost_seconds(self) -> float:
+        """Declared seconds for one design over all workloads."""
+        return self.simulator.cost_seconds * len(self.workloads)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """sha256 over everything that can change a number: versions, options and content, no paths or names."""
+        content = {
+            "simulator": [self.spec.simulator, self.simulator.version, configs.to_json(self.simulator.config)],
+            "workloads": [w.fingerprint for w in self.workloads],
+            "tags": self._tags if len(self.workloads) > 1 else [],
+            "aggregate": [self.spec.aggregate, self._weights] if len(self.workloads) > 1 else [],
+            "objective": self.objective.to_dict(),
+            "space": self.space.fingerprint,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    # ---- evaluation --------------------------------------------------------------------
+
+    def simulate(self, codes: Codes, seeds: npt.NDArray[np.int64] | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Run the simulator on every workload.
+
+        Args:
+            codes: (n, d) rows of ``space``.
+            seeds: (n,) int64 for simulators that are not deterministic.
+
+        Returns:
+            Columns: one per name in ``metric_names``, the physical slacks and their limits, ``reason``.
+        """
+        return self._simulate_full(self.lift(codes), seeds)
+
+    def _simulate_full(self, full: Codes, seeds: npt.NDArray[np.int64] | None) -> dict[str, npt.NDArray[Any]]:
+        parts = [self.simulator.simulate(full, w, seeds=seeds) for w in self.workloads]
+        if len(parts) == 1:
+            return parts[0]
+        out: dict[str, npt.NDArray[Any]] = {}
+        for metric in self.simulator.metrics:
+            columns = np.stack([part[metric.name].astype(np.float64) for part in parts], axis=1)
+            out[metric.name] = _aggregate(columns, metric, self.spec.aggregate, self._weights)
+        for part, tag in zip(parts, self._tags, strict=True):
+            out.update({f"{name}@{tag}": column for name, column in part.items() if name != "reason"})
+        reason = parts[0]["reason"]
+        for part in parts[1:]:
+            reason = np.where(reason != 0, reason, part["reason"])
+        return {**out, "reason": reason}
+
+    def score(self, codes: Codes, columns: Mapping[str, npt.NDArray[Any]]) -> Evaluation:
+        """Turn simulated columns into an Evaluation: rewards, values, violations, feasibility.
+
+        An infeasible design keeps its slacks and its reason, and has no metrics (NaN).
+        """
+        n = len(codes)
+        slack = np.empty((n, len(self._slack_names)))
+        for i, name in enumerate(self._slack_names):
+            limit = self._slack_limit(name, columns)
+            slack[:, i] = columns[name] / np.abs(limit)
+        reason = np.asarray(columns["reason"], np.int64)
+        possible = (slack <= 0).all(axis=1) & (reason == 0)
+        table = np.empty((n, len(self.metric_names)))
+        for i, name in enumerate(self.metric_names):
+            table[:, i] = columns[name]
+        table[~possible] = np.nan
+        metrics = {name: table[:, i] for i, name in enumerate(self.metric_names)}
+        limits = self.objective.violations(metrics)
+        feasible = possible & (limits <= 0).all(axis=1)
+        reward = np.where(feasible, self.objective.reward(metrics), self.objective.floor)
+        return Evaluation(
+            codes,
+            self.metric_names,
+            table,
+            reward,
+            self.objective.values(metrics),
+            np.concatenate([slack, limits], axis=1),
+            feasible,
+            reason,
+            np.zeros(n, np.bool_),
+        )
+
+    def evaluate(self, codes: Codes, seeds: npt.NDArray[np.int64] | None = None) -> Evaluation:
+        """``score(codes, simulate(codes))``."""
+        codes = self.space.check(codes)
+        return self.score(codes, self.simulate(codes, seeds))
+
+    def explain(self, evaluation: Evaluation, row: int) -> str:
+        """Why a row is infeasible, in words; "" if it is feasible."""
+        if evaluation.feasible[row]:
+            return ""
+        if evaluation.reason[row]:
+            return self.simulator.reasons[int(evaluation.reason[row])]
+        broken = [n for n, v in zip(self.constraint_names, evaluation.violations[row], strict=True) if not v <= 0]
+        return "violates " + ", ".join(broken)
+
+    # ---- construction ------------------------------------------------------------------
+
+    def lift(self, codes: Codes) -> Codes:
+        """Codes of ``space`` as codes of the simulator's unrestricted space."""
+        full = np.empty(codes.shape, np.int64)
+        for i, levels in enumerate(self._lift):
+            full[:, i] = levels[codes[:, i]]
+        return full
+
+    def _restricted(self) -> tuple[DesignSpace, list[npt.NDArray[np.int64]]]:
+        space = self.full_space.restrict(self.spec.space) if self.spec.space else self.full_space
+        lift = [
+            np.array([full.index(level) for level in kept.levels], np.int64)
+            for full, kept in zip(self.full_space.parameters, space.parameters, strict=True)
+        ]
+        if type(self.simulator).canonical is Simulator.canonical:
+            return space, lift
+        drop = [np.full(len(p.levels), -1, np.int64) for p in self.full_space.parameters]
+        for lowered, levels in zip(drop, lift, strict=True):
+            lowered[levels] = np.arange(len(levels))
+        return space.with_merge(functools.partial(self._merge, space, drop)), lift
+
+    def _merge(self, space: DesignSpace, drop: list[npt.NDArray[np.int64]], codes: Codes) -> Codes:
+        """The simulator's canonicalisation, where every workload agrees and the restriction can express it."""
+        merged = [self.simulator.canonical(self.lift(codes), w) for w in self.workloads]
+        lowered = np.stack([drop[i][merged[0][:, i]] for i in range(codes.shape[1])], axis=1)
+        agreed = (lowered >= 0).all(axis=1)
+        for other in merged[1:]:
+            agreed &= (other == merged[0]).all(axis=1)
+        return space.canonical(np.where(agreed[:, None], lowered, codes))
+
+    def _baseline_metrics(self) -> dict[str, float]:
+        columns = self._simulate_full(self.full_space.encode([self.baseline]), None)
+        bad = [n for n in self._slack_names if columns[n][0] > 0]
+        if bad or columns["reason"][0]:
+            why = ", ".join(bad) or self.simulator.reasons[int(columns["reason"][0])]
+            raise UsageError(
+                f"{self.spec.label}: the baseline design {self.baseline} is infeasible here ({why}); "
+                "rewards would have no reference"
+            )
+        return {name: float(columns[name][0]) for name in self.metric_names}
+
+    def _with_workloads(self, names: list[str], *, aggregate: bool) -> tuple[str, ...]:
+        if len(self.workloads) == 1:
+            return tuple(names)
+        each = [f"{name}@{tag}" for tag in self._tags for name in names]
+        return tuple(names + each if aggregate else each)
+
+    def _slack_limit(self, name: str, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any] | float:
+        base, at, tag = name.partition("@")
+        fixed = next(c.limit for c in self.simulator.constraints if c.name == base)
+        return columns[f"{base}.limit{at}{tag}"] if fixed is None else fixed
+
+
+def _simulator(spec: ProblemSpec) -> Simulator:
+    cls = SIMULATORS.load(spec.simulator)
+    if not (isinstance(cls, type) and issubclass(cls, Simulator)):
+        raise UsageError(f"'{spec.simulator}' is not a Simulator class")
+    return cls(configs.configure(cls.Config, spec.sim, f"simulator {spec.simulator}"))
+
+
+def _tags(workloads: tuple[Workload, ...]) -> list[str]:
+    tags = [w.name for w in workloads]
+    if len(set(tags)) != len(tags):
+        raise UsageError(f"workloads repeat: {', '.join(tags)}")
+    return tags
+
+
+def _weights(spec: ProblemSpec) -> list[float]:
+    if spec.aggregate not in AGGREGATES:
+        raise UnknownNameError("aggregate", spec.aggregate, AGGREGATES)
+    if not spec.workloads:
+        raise UsageError("a problem needs at least one workload")
+    if spec.aggregate != "weighted":
+        return []
+    if len(spec.weights) != len(spec.workloads) or min(spec.weights) <= 0:
+        raise UsageError(f"aggregate weighted: expected {len(spec.workloads)} positive weights, got {spec.weights}")
+    total = math.fsum(spec.weights)
+    return [w / total for w in spec.weights]
+
+
+def _aggregate(
+    columns: npt.NDArray[np.float64], metric: Metric, how: str, weights: list[float]
+) -> npt.NDArray[np.float64]:
+    """One column (n,) from (n, workloads). Explicit loops over the short axis keep rows independent."""
+    n, k = columns.shape
+    adds_up = how == "sum" and metric.additive
+    same = np.asarray((columns == columns[:, :1]).all(axis=1)) & (not adds_up)
+    out = np.empty(n)
+    rows = columns.tolist()
+    for i in range(n):
+        if same[i]:  # e.g. area: exactly the common value
+            out[i] = rows[i][0]
+        elif how == "worst":
+            out[i] = (min if metric.maximise else max)(rows[i])
+        elif how == "sum":  # what does not add up (utilisation, power) is averaged
+            out[i] = math.fsum(rows[i]) / (1 if adds_up else k)
+        elif how == "weighted":
+            out[i] = math.fsum(w * v for w, v in zip(weights, rows[i], strict=True))
+        elif metric.positive:
+            valid = all(v > 0 for v in rows[i])
+            out[i] = math.exp(math.fsum(math.log(v) for v in rows[i]) / k) if valid else math.nan
+        else:  # a geometric mean needs positive numbers
+            out[i] = math.fsum(rows[i]) / k
+    return out

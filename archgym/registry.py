@@ -1,0 +1,107 @@
+"""Names of components, mapped to ``"module:Class"`` strings so that listing imports nothing.
+
+Other distributions add theirs through the entry-point groups ``archgym.simulators`` and
+``archgym.agents``. Wherever a name is accepted, an importable ``"module:Class"`` is too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from archgym.errors import UnknownNameError, UsageError
+
+
+def import_target(target: str) -> Any:
+    """The object that ``"module:attribute"`` names.
+
+    Raises:
+        UsageError: the module or the attribute does not exist.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # the module exists, one of its own imports is missing
+        raise UsageError(f"'{target}': there is no module '{module}'") from None
+    except AttributeError:
+        raise UsageError(f"'{target}': module '{module}' has no '{attribute}'") from None
+
+
+class Registry:
+    """A table of named components of one kind.
+
+    Args:
+        kind: what the table holds, for messages ("simulator").
+        group: the entry-point group through which other distributions add to it.
+        builtin: name -> ``"module:Class"``.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: dict[str, str]) -> None:
+        self.kind = kind
+        self.group = group
+        self._targets = dict(builtin)
+        self._loaded: dict[str, Any] = {}
+        self._scanned = False
+
+    def _table(self) -> dict[str, str]:
+        if not self._scanned:
+            self._scanned = True
+            for entry in entry_points(group=self.group):
+                self._targets.setdefault(entry.name, entry.value)
+        return self._targets
+
+    def register(self, name: str, target: str | type) -> None:
+        """Add a component under ``name``: a ``"module:Class"`` string, or the class itself.
+
+        A class defined in ``__main__`` (a notebook) works with the serial and threaded executors only.
+
+        Raises:
+            UsageError: the name is taken by another component.
+        """
+        if ":" in name or "/" in name:
+            raise UsageError(f"a {self.kind} name may not contain ':' or '/': '{name}'")
+        text = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+        if self._table().get(name, text) != text:
+            raise UsageError(f"{self.kind} '{name}' is already registered as {self._targets[name]}")
+        self._targets[name] = text
+        if not isinstance(target, str):
+            self._loaded[name] = target
+
+    def names(self) -> tuple[str, ...]:
+        """All registered names, sorted; imports no component."""
+        return tuple(sorted(self._table()))
+
+    def load(self, name: str) -> Any:
+        """The component called ``name`` (or ``"module:Class"``), imported now.
+
+        Raises:
+            UnknownNameError: no such name; the message suggests the nearest.
+        """
+        if name in self._loaded:
+            return self._loaded[name]
+        if ":" in name:
+            return import_target(name)
+        table = self._table()
+        if name not in table:
+            raise UnknownNameError(self.kind, name, table)
+        return self._loaded.setdefault(name, import_target(table[name]))
+
+
+SIMULATORS = Registry(
+    "simulator",
+    "archgym.simulators",
+    {"systolic": "archgym.simulators.systolic.simulator:Systolic"},
+)
+AGENTS = Registry(
+    "agent",
+    "archgym.agents",
+    {
+        "exhaustive": "archgym.agents.exhaustive:Exhaustive",
+        "genetic": "archgym.agents.genetic:Genetic",
+        "grid": "archgym.agents.grid:Grid",
+        "random": "archgym.agents.random_search:RandomSearch",
+    },
+)

@@ -1,0 +1,563 @@
+"""Finite design spaces: parameters are tuples of levels, designs are rows of level indices.
+
+A design is an int64 row of *codes*, one level index per parameter. From that follow exact
+hashing, exact logs, ``MultiDiscrete`` actions, enumeration and joins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archgym.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    import gymnasium
+
+Codes = npt.NDArray[np.int64]
+Columns = Mapping[str, npt.NDArray[Any]]
+Level = int | float | str | bool
+
+_RANK_LIMIT = 2**62  # spaces smaller than this have int64 keys
+_TABLE_LIMIT = 20_000_000  # entries of one joined rule table
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One knob: a named, finite tuple of levels.
+
+    Attributes:
+        name: unique within its space.
+        levels: the values it can take, distinct; all numbers, all booleans or all text.
+        ordered: whether neighbouring levels are alike (False: categorical).
+        unit: of the levels, for people ("KiB").
+        group: the subsystem it belongs to (groups parameters for multi-agent search).
+        active_when: earlier parameter -> the levels at which this one matters. Where one of
+            them has another level, this parameter is dead and canonically at its first level.
+        doc: one sentence for people.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+    ordered: bool = True
+    unit: str = ""
+    group: str = ""
+    active_when: Mapping[str, tuple[Level, ...]] | None = field(default=None, hash=False)
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        levels = tuple(v.item() if isinstance(v, np.generic) else v for v in self.levels)
+        kinds = {type(v) for v in levels}
+        if kinds == {int, float}:
+            levels, kinds = tuple(float(v) for v in levels), {float}
+        if not self.name or not levels:
+            raise UsageError(f"parameter '{self.name}': needs a name and at least one level")
+        if len(kinds) != 1 or not kinds <= {int, float, str, bool}:
+            raise UsageError(f"parameter '{self.name}': levels must be all numbers, all text or all booleans: {levels}")
+        if len(set(levels)) != len(levels):
+            raise UsageError(f"parameter '{self.name}': levels repeat: {levels}")
+        object.__setattr__(self, "levels", levels)
+        if self.active_when is not None:
+            when = {name: tuple(values) for name, values in self.active_when.items()}
+            object.__setattr__(self, "active_when", when)
+
+    @classmethod
+    def integers(cls, name: str, low: int, high: int, step: int = 1, **options: Any) -> Parameter:
+        """Integers from ``low`` to ``high`` inclusive in steps."""
+        return cls(name, tuple(range(low, high + 1, step)), **options)
+
+    @classmethod
+    def powers_of_two(cls, name: str, low: int, high: int, **options: Any) -> Parameter:
+        """The powers of two from ``low`` to ``high`` inclusive."""
+        exponents = range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)
+        return cls(name, tuple(2**e for e in exponents), **options)
+
+    @classmethod
+    def grid(cls, name: str, low: float, high: float, n: int, *, log: bool = False, **options: Any) -> Parameter:
+        """A real range as ``n`` points, evenly spaced (geometrically with ``log``)."""
+        fractions = [i / (n - 1) if n > 1 else 0.0 for i in range(n)]
+        if log:
+            return cls(name, tuple(low * (high / low) ** f for f in fractions), **options)
+        return cls(name, tuple(low + (high - low) * f for f in fractions), **options)
+
+    @classmethod
+    def categorical(cls, name: str, levels: Sequence[Level], **options: Any) -> Parameter:
+        """Unordered choices."""
+        return cls(name, tuple(levels), ordered=False, **options)
+
+    @classmethod
+    def boolean(cls, name: str, **options: Any) -> Parameter:
+        """False or True."""
+        return cls(name, (False, True), **options)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether levels are numbers or booleans: simulators then receive values, else level indices."""
+        return not isinstance(self.levels[0], str)
+
+    def index(self, level: Level) -> int:
+        """The index of a level, given as itself or as text.
+
+        Raises:
+            UsageError: not a level of this parameter.
+        """
+        for i, known in enumerate(self.levels):
+            if level == known and isinstance(level, bool) == isinstance(known, bool):
+                return i
+        if isinstance(level, str):
+            texts = [str(v).lower() for v in self.levels]
+            if level.lower() in texts:
+                return texts.index(level.lower())
+            if self.numeric and (number := _number(level)) is not None:
+                return self.index(number)
+        raise UsageError(f"parameter '{self.name}' has no level {level!r}; {self._nearest(level)}")
+
+    def _nearest(self, level: Level) -> str:
+        shown = ", ".join(str(v) for v in self.levels[:30]) + (", …" if len(self.levels) > 30 else "")
+        number = _number(level)
+        if self.numeric and number is not None:
+            near = min(self.levels, key=lambda v: abs(float(v) - number))
+            return f"nearest is {near}; levels: {shown}"
+        return f"levels: {shown}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data; ``Parameter(**d)`` restores it."""
+        when = None if self.active_when is None else {k: list(v) for k, v in self.active_when.items()}
+        return {
+            "name": self.name,
+            "levels": list(self.levels),
+            "ordered": self.ordered,
+            "unit": self.unit,
+            "group": self.group,
+            "active_when": when,
+            "doc": self.doc,
+        }
+
+
+def _number(level: Level) -> float | None:
+    try:
+        return float(level)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A static restriction: a boolean table over the levels of a few parameters.
+
+    Attributes:
+        parameters: their names.
+        table: bool, one axis per parameter in that order; False forbids the combination.
+    """
+
+    parameters: tuple[str, ...]
+    table: npt.NDArray[np.bool_]
+
+    @classmethod
+    def where(cls, parameters: Sequence[Parameter], predicate: Callable[..., bool]) -> Rule:
+        """The table of ``predicate(level, level, …)`` over the parameters' levels."""
+        shape = tuple(len(p.levels) for p in parameters)
+        flat = [bool(predicate(*levels)) for levels in itertools.product(*(p.levels for p in parameters))]
+        return cls(tuple(p.name for p in parameters), np.array(flat, np.bool_).reshape(shape))
+
+
+class DesignSpace:
+    """The set of designs that a problem is searched over.
+
+    Rules are judged on canonical levels, so a dead parameter never forbids a design.
+
+    Args:
+        parameters: in order; ``active_when`` may refer to earlier ones only.
+        allowed: static rules, known without simulating.
+        merge: further canonicalisation proved by a simulator: codes (n, d) -> codes (n, d),
+            idempotent. Not part of the fingerprint.
+
+    Attributes:
+        nvec: (d,) int64, number of levels of each parameter.
+        size: number of raw designs, a Python int of any magnitude.
+        fingerprint: sha256 over parameters, levels and rules.
+
+    Raises:
+        UsageError: names repeat, a rule or ``active_when`` refers to something that does not
+            exist or comes later, or the rules allow nothing.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        allowed: Sequence[Rule] = (),
+        merge: Callable[[Codes], Codes] | None = None,
+    ) -> None:
+        self.parameters = tuple(parameters)
+        self.names = tuple(p.name for p in self.parameters)
+        self.allowed = tuple(allowed)
+        self._merge = merge
+        if not self.parameters or len(set(self.names)) != len(self.names):
+            raise UsageError(f"a design space needs parameters with distinct names, got {self.names}")
+        self._position = {name: i for i, name in enumerate(self.names)}
+        self.nvec = np.array([len(p.levels) for p in self.parameters], np.int64)
+        self.size = math.prod(len(p.levels) for p in self.parameters)
+        self._values = [np.array(p.levels) for p in self.parameters]
+        self._conditions = [self._condition(i) for i in range(len(self.names))]
+        self._buckets = _eliminate(self._rule_factors(), self._conditions, self.nvec)
+        content = [[{**p.to_dict(), "doc": ""} for p in self.parameters], self._rules_json()]
+        self.fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{p.name}[{len(p.levels)}]" for p in self.parameters)
+        return f"DesignSpace({inside}; size {self.size:.3g})"
+
+    def __getitem__(self, name: str) -> Parameter:
+        if name not in self._position:
+            raise UnknownNameError("parameter", name, self.names)
+        return self.parameters[self._position[name]]
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Group -> names of its parameters; a parameter without a group stands alone."""
+        out: dict[str, tuple[str, ...]] = {}
+        for p in self.parameters:
+            out[p.group or p.name] = (*out.get(p.group or p.name, ()), p.name)
+        return out
+
+    # ---- conversion --------------------------------------------------------------------
+
+    def check(self, codes: Any) -> Codes:
+        """``codes`` as a C-contiguous (n, d) int64 array of valid level indices.
+
+        Raises:
+            UsageError: wrong shape, not integers, or an index out of range.
+        """
+        array = np.asarray(codes)
+        if array.ndim != 2 or array.shape[1] != len(self.names):
+            raise UsageError(f"codes: expected shape (n, {len(self.names)}), got {array.shape}")
+        if array.dtype.kind not in "iu":
+            raise UsageError(f"codes: expected integers, got {array.dtype}")
+        array = np.ascontiguousarray(array, np.int64)
+        bad = (array < 0) | (array >= self.nvec)
+        if bad.any():
+            row, column = (int(v) for v in np.argwhere(bad)[0])
+            raise UsageError(
+                f"codes: row {row}: level index {array[row, column]} of '{self.names[column]}' is outside "
+                f"0..{self.nvec[column] - 1}"
+            )
+        return array
+
+    def decode(self, codes: Codes) -> dict[str, npt.NDArray[Any]]:
+        """Level values as columns: name -> (n,) array."""
+        codes = self.check(codes)
+        return {p.name: self._values[i][codes[:, i]] for i, p in enumerate(self.parameters)}
+
+    def columns(self, codes: Codes) -> dict[str, npt.NDArray[Any]]:
+        """What simulators receive: values of numeric parameters, level indices of textual ones."""
+        codes = self.check(codes)
+        return {
+            p.name: self._values[i][codes[:, i]] if p.numeric else codes[:, i] for i, p in enumerate(self.parameters)
+        }
+
+    def design(self, row: npt.NDArray[np.int64]) -> dict[str, Level]:
+        """One row of codes (d,) as a plain dict of level values."""
+        (checked,) = self.check(np.asarray(row)[None])
+        return {p.name: p.levels[int(c)] for p, c in zip(self.parameters, checked, strict=True)}
+
+    def encode(self, designs: Any) -> Codes:
+        """Codes (n, d) of designs given as columns (mapping name -> values), a DataFrame, or dicts.
+
+        Raises:
+            UsageError: a parameter is missing, or a value is not one of its levels.
+            UnknownNameError: a dict names something that is no parameter.
+        """
+        if isinstance(designs, Mapping) or hasattr(designs, "columns"):
+            columns = {name: list(designs[name]) for name in self._require(list(designs), hasattr(designs, "iloc"))}
+        else:
+            rows = list(designs)
+            for row in rows:
+                self._require(list(row), False)
+            columns = {name: [row[name] for row in rows] for name in self.names}
+        out = [[p.index(_plain(v)) for v in columns[p.name]] for p in self.parameters]
+        return np.array(out, np.int64).reshape(len(self.names), -1).T.copy()
+
+    def _require(self, present: list[str], extra_is_fine: bool) -> tuple[str, ...]:
+        for name in self.names:
+            if name not in present:
+                raise UsageError(f"design: parameter '{name}' is missing; expected {', '.join(self.names)}")
+        for name in present:
+            if name not in self._position and not extra_is_fine:
+                raise UnknownNameError("parameter", name, self.names)
+        return self.names
+
+    def to_unit(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Codes (n, d) as cell centres in the unit cube (n, d)."""
+        out: npt.NDArray[np.float64] = (self.check(codes) + 0.5) / self.nvec
+        return out
+
+    def from_unit(self, points: npt.NDArray[np.float64]) -> Codes:
+        """The cell (n, d) that each point of the unit cube falls into; values are clipped to [0, 1]."""
+        cells = np.floor(np.clip(points, 0.0, 1.0) * self.nvec).astype(np.int64)
+        return np.minimum(cells, self.nvec - 1)
+
+    def rank(self, codes: Codes) -> list[int]:
+        """Position of each row in lexicographic order (last parameter fastest), as Python ints."""
+        weights = [math.prod(int(n) for n in self.nvec[i + 1 :]) for i in range(len(self.names))]
+        return [sum(int(c) * w for c, w in zip(row, weights, strict=True)) for row in self.check(codes)]
+
+    def unrank(self, ranks: Any) -> Codes:
+        """The designs (n, d) at lexicographic positions; inverse of ``rank``."""
+        if self.size < _RANK_LIMIT:
+            index = np.unravel_index(np.asarray(ranks, np.int64), tuple(int(n) for n in self.nvec))
+            return np.stack(index, axis=1).astype(np.int64)
+        rows = []
+        for rank in ranks:
+            row = []
+            for n in reversed(self.nvec.tolist()):
+                rank, digit = divmod(int(rank), n)
+                row.append(digit)
+            rows.append(row[::-1])
+        return np.array(rows, np.int64).reshape(-1, len(self.names))
+
+    def keys(self, codes: Codes) -> npt.NDArray[Any]:
+        """A hashable, sortable identity per row (n,): equal exactly where rows are equal.
+
+        int64 in spaces below 2**62 designs, fixed-width bytes above.
+        """
+        if self.size < _RANK_LIMIT:
+            return np.asarray(np.ravel_multi_index(tuple(codes.T), tuple(int(n) for n in self.nvec)), np.int64)
+        packed = np.ascontiguousarray(codes, ">u4")
+        flat: npt.NDArray[Any] = packed.view(f"S{packed.shape[1] * 4}").ravel()
+        return flat
+
+    # ---- structure ---------------------------------------------------------------------
+
+    def canonical(self, codes: Codes) -> Codes:
+        """The representative (n, d) of each design: dead parameters at their first level. Idempotent."""
+        out = self._canonical(np.array(self.check(codes)))
+        return out if self._merge is None else self._merge(out)
+
+    def _canonical(self, out: Codes) -> Codes:
+        for i, conditions in enumerate(self._conditions[: out.shape[1]]):
+            if conditions:
+                active = np.logical_and.reduce([matters[out[:, j]] for j, matters in conditions])
+                out[~active, i] = 0
+        return out
+
+    def is_allowed(self, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Whether each row (n,) satisfies every static rule, judged on canonical levels."""
+        canonical = self._canonical(np.array(self.check(codes)))
+        ok = np.ones(len(canonical), np.bool_)
+        for rule in self.allowed:
+            ok &= rule.table[tuple(canonical[:, self._position[name]] for name in rule.parameters)]
+        return ok
+
+    def mask(self, prefix: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """The levels of the next parameter from which an allowed design can still be completed.
+
+        Args:
+            prefix: codes of the first k parameters (k < d).
+
+        Returns:
+            bool (number of levels of parameter k,); all False if the prefix itself is a dead end. Exact.
+        """
+        k = len(prefix)
+        canonical = self._canonical(np.asarray(prefix, np.int64).reshape(1, k).copy())[0]
+        for i in range(k):
+            bucket = self._buckets[i]
+            if bucket is not None and bucket.row(canonical)[int(prefix[i])] == 0:
+                return np.zeros(int(self.nvec[k]), np.bool_)
+        here = self._buckets[k]
+        return np.ones(int(self.nvec[k]), np.bool_) if here is None else here.row(canonical) > 0
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """``n`` designs (n, d) drawn uniformly from the allowed raw designs, with repetition."""
+        if not self.allowed:
+            return rng.integers(0, self.nvec, size=(n, len(self.names)), dtype=np.int64)
+        out = np.zeros((n, len(self.names)), np.int64)
+        canonical = out.copy()
+        for i in range(len(self.names)):
+            bucket = self._buckets[i]
+            if bucket is None:
+                out[:, i] = rng.integers(0, self.nvec[i], size=n)
+            else:  # each level weighted by the number of allowed completions behind it
+                cumulative = np.cumsum(bucket.rows(canonical), axis=1)
+                draw = rng.random(n) * cumulative[:, -1]
+                out[:, i] = (draw[:, None] >= cumulative).sum(axis=1)
+            canonical[:, i] = out[:, i]
+            canonical[:, : i + 1] = self._canonical(canonical[:, : i + 1])
+        return out
+
+    def enumerate(self, chunk: int = 65536) -> Iterator[Codes]:
+        """All distinct canonical allowed designs in lexicographic order, in blocks of at most ``chunk``."""
+        for start in range(0, self.size, chunk):
+            codes = self.unrank(range(start, min(start + chunk, self.size)))
+            keep = (self.canonical(codes) == codes).all(axis=1) & self.is_allowed(codes)
+            if keep.any():
+                yield codes[keep]
+
+    def neighbours(self, code: npt.NDArray[np.int64]) -> Codes:
+        """Allowed designs (k, d) one step away, distinct and canonical.
+
+        One step moves an ordered parameter to an adjacent level or a categorical one to any other.
+        """
+        (origin,) = self.canonical(np.asarray(code)[None])
+        rows = []
+        for i, p in enumerate(self.parameters):
+            here = int(origin[i])
+            steps = (here - 1, here + 1) if p.ordered else range(len(p.levels))
+            for level in steps:
+                if level != here and 0 <= level < len(p.levels):
+                    rows.append([*origin[:i], level, *origin[i + 1 :]])
+        codes = self.canonical(np.array(rows, np.int64).reshape(-1, len(self.names)))
+        codes = codes[self.is_allowed(codes) & (codes != origin).any(axis=1)]
+        _, first = np.unique(self.keys(codes), return_index=True)
+        unique: Codes = codes[np.sort(first)]
+        return unique
+
+    def restrict(self, levels: Mapping[str, Sequence[Level]]) -> DesignSpace:
+        """The subspace in which some parameters keep only some of their levels, in the order given here.
+
+        Raises:
+            UsageError: an unknown parameter, a level it does not have, or nothing allowed remains.
+        """
+        kept: list[npt.NDArray[np.int64]] = []
+        for name in levels:
+            self[name]
+        for p in self.parameters:
+            wanted = levels.get(p.name, p.levels)
+            wanted = [wanted] if isinstance(wanted, str) else wanted
+            kept.append(np.array([p.index(v) for v in wanted], np.int64))
+        parameters = [
+            Parameter(**{**p.to_dict(), "levels": tuple(p.levels[i] for i in keep)})
+            for p, keep in zip(self.parameters, kept, strict=True)
+        ]
+        rules = [
+            Rule(r.parameters, r.table[np.ix_(*(kept[self._position[n]] for n in r.parameters))]) for r in self.allowed
+        ]
+        return DesignSpace(parameters, rules)
+
+    def with_merge(self, merge: Callable[[Codes], Codes]) -> DesignSpace:
+        """This space with a simulator's canonicalisation on top of its own."""
+        return DesignSpace(self.parameters, self.allowed, merge)
+
+    # ---- exchange ----------------------------------------------------------------------
+
+    def gym_space(self) -> gymnasium.spaces.MultiDiscrete:
+        """The Gymnasium action space of level indices."""
+        from gymnasium.spaces import MultiDiscrete
+
+        return MultiDiscrete(self.nvec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data, the inverse of ``from_dict``."""
+        return {"parameters": [p.to_dict() for p in self.parameters], "allowed": self._rules_json()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DesignSpace:
+        """The space that ``to_dict`` described."""
+        rules = [Rule(tuple(r["parameters"]), np.array(r["table"], np.bool_)) for r in data["allowed"]]
+        return cls([Parameter(**p) for p in data["parameters"]], rules)
+
+    def _rules_json(self) -> list[dict[str, Any]]:
+        return [{"parameters": list(r.parameters), "table": r.table.tolist()} for r in self.allowed]
+
+    # ---- construction ------------------------------------------------------------------
+
+    def _condition(self, i: int) -> list[tuple[int, npt.NDArray[np.bool_]]]:
+        p, out = self.parameters[i], []
+        for name, levels in (p.active_when or {}).items():
+            j = self._position.get(name)
+            if j is None or j >= i:
+                raise UsageError(f"parameter '{p.name}': active_when must name an earlier parameter, got '{name}'")
+            # Levels that a restriction has removed simply never occur.
+            out.append((j, np.array([level in levels for level in self.parameters[j].levels], np.bool_)))
+        return out
+
+    def _rule_factors(self) -> list[_Factor]:
+        factors = []
+        for rule in self.allowed:
+            for name in rule.parameters:
+                self[name]
+            scope = [self._position[name] for name in rule.parameters]
+            expected = tuple(int(self.nvec[i]) for i in scope)
+            if rule.table.shape != expected or len(set(scope)) != len(scope):
+                raise UsageError(f"rule over {rule.parameters}: expected a table {expected}, got {rule.table.shape}")
+            order = np.argsort(scope, kind="stable")
+            factors.append(_Factor(tuple(sorted(scope)), rule.table.transpose(order).astype(np.float64)))
+        return factors
+
+
+def _plain(value: Any) -> Level:
+    level: Level = value.item() if isinstance(value, np.generic) else value
+    return level
+
+
+@dataclass(frozen=True, eq=False)
+class _Factor:
+    """A non-negative table over the canonical levels of the parameters at ``scope`` (ascending)."""
+
+    scope: tuple[int, ...]
+    table: npt.NDArray[np.float64]
+
+    def row(self, canonical: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The entries over the last parameter of the scope, given the earlier ones."""
+        out: npt.NDArray[np.float64] = self.table[tuple(int(canonical[j]) for j in self.scope[:-1])]
+        return out
+
+    def rows(self, canonical: Codes) -> npt.NDArray[np.float64]:
+        """``row`` for many designs at once: (n, levels)."""
+        if len(self.scope) == 1:
+            return np.broadcast_to(self.table, (len(canonical), len(self.table)))
+        out: npt.NDArray[np.float64] = self.table[tuple(canonical[:, j] for j in self.scope[:-1])]
+        return out
+
+
+def _eliminate(
+    factors: list[_Factor],
+    conditions: list[list[tuple[int, npt.NDArray[np.bool_]]]],
+    nvec: npt.NDArray[np.int64],
+) -> list[_Factor | None]:
+    """Bucket elimination, last parameter first (Dechter, Artificial Intelligence 113, 1999).
+
+    Bucket i holds, for each canonical assignment of earlier parameters and each raw level of
+    parameter i, the number of allowed completions of the later parameters that rules mention.
+    That makes ``mask`` exact and ``sample`` uniform without rejection. None: unconstrained.
+    """
+    buckets: list[_Factor | None] = [None] * len(nvec)
+    for i in reversed(range(len(nvec))):
+        here = [f for f in factors if i in f.scope]
+        if not here:
+            continue
+        factors = [f for f in factors if i not in f.scope]
+        scope = sorted({j for f in here for j in f.scope} | {j for j, _ in conditions[i]})
+        if math.prod(int(nvec[j]) for j in scope) > _TABLE_LIMIT:
+            raise UsageError(f"static rules couple too many parameters (positions {scope}); find out by simulating")
+        joint = np.ones([int(nvec[j]) for j in scope])
+        for f in here:
+            joint = joint * _spread(f.table, f.scope, scope)
+        if conditions[i]:
+            active = np.ones([1] * len(scope), np.bool_)
+            for j, matters in conditions[i]:
+                active = active & _spread(matters, (j,), scope)
+            joint = np.where(active, joint, joint[..., :1])  # a dead parameter counts as its first level
+        buckets[i] = _Factor(tuple(scope), joint)
+        message = joint.sum(axis=-1)
+        if not message.any():
+            raise UsageError("the static rules allow no design at all")
+        if scope[:-1]:
+            factors.append(_Factor(tuple(scope[:-1]), message))
+    return buckets
+
+
+def _spread(table: npt.NDArray[Any], scope: Sequence[int], onto: Sequence[int]) -> npt.NDArray[Any]:
+    """``table`` over ``scope`` with broadcast axes inserted for the other members of ``onto``."""
+    sizes = dict(zip(scope, table.shape, strict=True))
+    return table.reshape([sizes.get(j, 1) for j in onto])

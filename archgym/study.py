@@ -1,0 +1,319 @@
+"""Run, load, replay and continue studies: the one way in which searches happen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archgym import config as configs
+from archgym.agent import Agent
+from archgym.errors import BudgetExhausted, LogError, ReplayMismatch, UsageError
+from archgym.evaluation import Evaluation
+from archgym.evaluator import Evaluator
+from archgym.executor import make_executor
+from archgym.log import StudyLog, read_header, read_trials, rows_as_json
+from archgym.pareto import front
+from archgym.problem import Problem, ProblemSpec
+from archgym.registry import AGENTS
+from archgym.spec import EXTERNAL, StudySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPLAY_TOLERANCE = 1e-12  # relative; other machines may round transcendentals differently
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The outcome of a study.
+
+    Attributes:
+        spec: what was run.
+        problem: its working form.
+        samples: every sample in order, with all columns whatever the track.
+        folder: where it is logged, or None.
+    """
+
+    spec: StudySpec
+    problem: Problem
+    samples: Evaluation
+    folder: Path | None = None
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """Design, metrics, reward and trial of the best feasible sample; None if there is none."""
+        if not self.samples.feasible.any():
+            return None
+        i = int(np.argmax(np.where(self.samples.feasible, self.samples.reward, -np.inf)))
+        return {
+            "trial": i,
+            "design": self.problem.space.design(self.samples.codes[i]),
+            "metrics": {name: float(column[i]) for name, column in self.samples.metrics.items()},
+            "reward": float(self.samples.reward[i]),
+        }
+
+    @property
+    def best_so_far(self) -> npt.NDArray[np.float64]:
+        """Reward of the best feasible sample up to each trial (n,); NaN before the first."""
+        best = np.maximum.accumulate(np.where(self.samples.feasible, self.samples.reward, -np.inf))
+        return np.where(np.isfinite(best), best, np.nan)
+
+    @property
+    def front(self) -> npt.NDArray[np.int64]:
+        """Trials (k,) of the non-dominated feasible samples by ``values``."""
+        return front(np.where(self.samples.feasible[:, None], self.samples.values, np.nan))
+
+    def n_unique(self) -> int:
+        """Distinct canonical designs among the samples."""
+        return int((~self.samples.cached).sum())
+
+    def frame(self) -> pd.DataFrame:
+        """One row a sample: ``param.*``, ``metric.*``, ``violation.*``, reward, feasible, cached, trial."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"trial": np.arange(len(self.samples))}
+        columns |= {f"param.{k}": v for k, v in self.problem.space.decode(self.samples.codes).items()}
+        columns |= {f"metric.{k}": v for k, v in self.samples.metrics.items()}
+        for i, name in enumerate(self.problem.constraint_names):
+            columns[f"violation.{name}"] = self.samples.violations[:, i]
+        columns |= {
+            "reward": self.samples.reward,
+            "feasible": self.samples.feasible,
+            "cached": self.samples.cached,
+        }
+        return pd.DataFrame(columns)
+
+
+def run(
+    problem: StudySpec | ProblemSpec | str,
+    agent: str = "genetic",
+    *,
+    budget: int = 1000,
+    batch: int = 10,
+    seed: int = 0,
+    track: str = "grey",
+    config: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    executor: str = "serial",
+    jobs: int = 1,
+    on_ask: Callable[[Evaluator], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """Search a problem with an agent.
+
+    Args:
+        problem: ``"simulator/workload/objective"``, a ProblemSpec, or a whole StudySpec (then the
+            arguments up to ``config`` are not used).
+        agent: registered name or ``"module:Class"``.
+        budget, batch, seed, track, config: see StudySpec.
+        out: folder for the log; one that holds the same spec is resumed (or, if complete, read).
+        executor: ``"serial"`` or ``"threads"``, with ``jobs`` workers; the log does not depend on it.
+        on_ask: called with the Evaluator after every batch.
+        options: further fields of ProblemSpec, such as ``limits=("area<=20",)``.
+
+    Returns:
+        The Summary of all samples. On Ctrl-C the folder stays resumable and KeyboardInterrupt is passed on.
+
+    Raises:
+        UsageError: anything wrong with the arguments; then nothing has been written.
+        LogError: the folder belongs to another spec, or cannot be written.
+        ReplayMismatch: a resumed agent asks for other designs than the log holds.
+    """
+    spec = problem if isinstance(problem, StudySpec) else None
+    if spec is None:
+        parsed = problem if isinstance(problem, ProblemSpec) else ProblemSpec.parse(str(problem), **options)
+        spec = StudySpec(parsed, agent, dict(config or {}), budget, batch, track, seed)
+    return _search(spec, Problem(spec.problem), out, executor, jobs, on_ask, None)
+
+
+def continue_study(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    executor: str = "serial",
+    jobs: int = 1,
+    on_ask: Callable[[Evaluator], None] | None = None,
+) -> Summary:
+    """Spend the rest of a study's budget in a new folder: same agent, old rows told as a warm start.
+
+    For a study that cannot be resumed exactly (another version, another CPU). The new spec records its parent.
+
+    Raises:
+        UsageError: nothing of the budget is left.
+    """
+    old = load(folder)
+    left = (old.spec.budget or 0) - len(old.samples)
+    if left < 1:
+        raise UsageError(f"{folder}: its budget of {old.spec.budget} samples is already spent")
+    spec = replace(old.spec, budget=left, parent=read_header(folder)["hash"])
+    return _search(spec, old.problem, out, executor, jobs, on_ask, old.samples)
+
+
+def make_agent(spec: StudySpec, problem: Problem) -> Agent:
+    """The agent that a spec names, ready to ask.
+
+    Raises:
+        UnknownNameError: no such agent or hyperparameter.
+        UsageError: the agent needs metrics, but the track is scalar.
+    """
+    cls = AGENTS.load(spec.agent)
+    if not (isinstance(cls, type) and issubclass(cls, Agent)):
+        raise UsageError(f"'{spec.agent}' is not an Agent class")
+    if cls.needs == "grey" and spec.track != "grey":
+        raise UsageError(f"agent {spec.agent} needs metrics and violations: run it with track 'grey'")
+    return cls(
+        problem.space,
+        configs.configure(cls.Config, spec.config, f"agent {spec.agent}"),
+        seed=spec.seed,
+        budget=spec.budget,
+        batch=spec.batch,
+        n_values=problem.objective.n_values if spec.track == "grey" else 1,
+        n_constraints=len(problem.constraint_names) if spec.track == "grey" else 0,
+    )
+
+
+def _search(
+    spec: StudySpec,
+    problem: Problem,
+    out: str | Path | None,
+    executor: str,
+    jobs: int,
+    on_ask: Callable[[Evaluator], None] | None,
+    warm_start: Evaluation | None,
+) -> Summary:
+    agent = make_agent(spec, problem)
+    workers = make_executor(executor, jobs)
+    log = StudyLog(out, spec.header(problem)) if out is not None else None
+    evaluator = Evaluator(problem, spec.budget, track=spec.track, log=log, executor=workers, seed=spec.seed)
+    evaluator.on_ask = on_ask
+    try:
+        if warm_start is not None:
+            agent.tell(warm_start.scalar() if spec.track == "scalar" else warm_start)
+        agent.run(evaluator)
+    except BudgetExhausted:
+        pass  # a library's own loop ran into the end of the budget
+    except ReplayMismatch as error:
+        raise ReplayMismatch(f"{out}: {error}. To go on from these rows: --continue-as NEWDIR", error.trial) from None
+    finally:
+        evaluator.close()
+    return Summary(spec, problem, evaluator.history(), None if out is None else Path(out))
+
+
+def load(folder: str | Path) -> Summary:
+    """A logged study, complete or not, as it stands on disk; nothing is simulated.
+
+    Raises:
+        LogError: no study folder, damaged, or written with another version of its simulator.
+    """
+    spec, problem = _open(folder)
+    lines = read_trials(folder)
+    if not lines:
+        return Summary(spec, problem, problem.evaluate(np.empty((0, len(problem.space)), np.int64)), Path(folder))
+    samples = Evaluator.recall(problem, lines)
+    return Summary(spec, problem, samples, Path(folder))
+
+
+def _open(folder: str | Path) -> tuple[StudySpec, Problem]:
+    header = read_header(folder)
+    spec = StudySpec.from_dict(header["study"])
+    problem = Problem(spec.problem)
+    if problem.fingerprint != header["problem"]["fingerprint"]:
+        raise LogError(
+            f"{folder} was written by simulator version {header['problem']['simulator_version']} of archgym "
+            f"{header['archgym']}; this is version {problem.simulator.version}, or the workload's content has changed"
+        )
+    return spec, problem
+
+
+def replay(folder: str | Path, *, agent: bool = False, on_rows: Callable[[int, int], None] | None = None) -> int:
+    """Simulate every logged row again and compare everything that was logged.
+
+    Integers must be equal, floats agree to 1e-12 (relative).
+
+    Args:
+        folder: a study folder.
+        agent: also rerun the agent from its seed and demand the same designs.
+        on_rows: called with (rows done, rows in all).
+
+    Returns:
+        The number of rows checked.
+
+    Raises:
+        ReplayMismatch: names the first row and field that disagree.
+        LogError: no study folder, or damaged.
+    """
+    spec, problem = _open(folder)
+    lines = read_trials(folder)
+    if spec.budget is not None and len(lines) > spec.budget:
+        raise ReplayMismatch(f"row {spec.budget}: beyond the budget of {spec.budget} samples", spec.budget)
+    evaluator = Evaluator(problem, None, seed=spec.seed)
+    previous_ask = 0
+    for start in range(0, len(lines), 4096):
+        part = lines[start : start + 4096]
+        codes = _codes(part, problem)
+        evaluation = evaluator(codes)
+        reasons = [problem.explain(evaluation, i) for i in range(len(part))]
+        for line, fresh in zip(part, rows_as_json(evaluation, reasons, trial=start, ask=0), strict=True):
+            _compare(line, {**fresh, "ask": line["ask"]})
+            if line["ask"] not in (previous_ask, previous_ask + 1):
+                raise ReplayMismatch(
+                    f"row {line['trial']}: ask {line['ask']} follows ask {previous_ask}", line["trial"]
+                )
+            previous_ask = line["ask"]
+        if on_rows is not None:
+            on_rows(start + len(part), len(lines))
+    if agent:
+        _replay_agent(folder, spec, problem, lines)
+    return len(lines)
+
+
+def _codes(lines: list[dict[str, Any]], problem: Problem) -> npt.NDArray[np.int64]:
+    for line in lines:
+        try:
+            problem.space.check(np.array([line["codes"]]))
+        except (UsageError, ValueError) as error:
+            raise ReplayMismatch(f"row {line['trial']}: {error}", line["trial"]) from None
+    return np.array([line["codes"] for line in lines], np.int64)
+
+
+def _compare(logged: Any, fresh: Any, where: str = "", row: int = -1) -> None:
+    if row < 0:
+        row = fresh["trial"]
+    if isinstance(fresh, dict):
+        same = isinstance(logged, dict) and list(logged) == list(fresh)
+        for key in fresh if same else ():
+            _compare(logged[key], fresh[key], f"{where}.{key}" if where else key, row)
+    elif isinstance(fresh, list):
+        same = isinstance(logged, list) and len(logged) == len(fresh)
+        for i in range(len(fresh)) if same else ():
+            _compare(logged[i], fresh[i], f"{where}[{i}]", row)
+    elif isinstance(fresh, float) and type(logged) in (int, float):
+        same = _close(float(logged), fresh, 1.0 if where.startswith(("reward", "violations")) else 0.0)
+    else:
+        same = type(logged) is type(fresh) and logged == fresh
+    if not same:
+        raise ReplayMismatch(f"row {row}: {where} is {logged} in the log, {fresh} when replayed", row)
+
+
+def _close(a: float, b: float, scale: float) -> bool:
+    if a.is_integer() and b.is_integer() and not scale:
+        return a == b
+    return math.isclose(a, b, rel_tol=REPLAY_TOLERANCE, abs_tol=REPLAY_TOLERANCE * scale)
+
+
+def _replay_agent(folder: str | Path, spec: StudySpec, problem: Problem, lines: list[dict[str, Any]]) -> None:
+    if spec.agent == EXTERNAL or spec.parent:
+        raise UsageError(f"{folder}: its agent cannot be rerun (external, or continued from another study)")
+    again = _search(replace(spec, budget=max(len(lines), 1)), problem, None, "serial", 1, None, None)
+    agent_codes = again.samples.codes.tolist()
+    for line in lines:
+        trial = line["trial"]
+        if trial >= len(agent_codes) or agent_codes[trial] != line["codes"]:
+            asked = agent_codes[trial] if trial < len(agent_codes) else "nothing"
+            raise ReplayMismatch(f"row {trial}: the log holds {line['codes']}, the agent asks for {asked}", trial)
