@@ -341,11 +341,11 @@ def _aggregate(
     """One column (n,) from (n, workloads). Explicit loops over the short axis keep rows independent."""
     n, k = columns.shape
     adds_up = how == "sum" and metric.additive
-    same = np.asarray((columns == columns[:, :1]).all(axis=1)) & (not adds_up)
+    same: list[bool] = np.all(columns == columns[:, :1], axis=1).tolist()
     out = np.empty(n)
     rows = columns.tolist()
     for i in range(n):
-        if same[i]:  # e.g. area: exactly the common value
+        if same[i] and not adds_up:  # e.g. area: exactly the common value
             out[i] = rows[i][0]
         elif how == "worst":
             out[i] = (min if metric.maximise else max)(rows[i])

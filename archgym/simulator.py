@@ -78,6 +78,10 @@ class Simulator(ABC):
         """
         return codes
 
+    def breakdown(self, codes: Codes, workload: Workload) -> dict[str, list[Any]]:
+        """Where one design (1, d) spends its time and energy, as columns of a table for people; {} if not offered."""
+        return {}
+
     @final
     def simulate(self, codes: Codes, workload: Workload, *, seeds: Seeds | None = None) -> dict[str, npt.NDArray[Any]]:
         """Simulate designs on one workload.

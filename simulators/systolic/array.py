@@ -16,8 +16,12 @@ outermost. Word counts are exact integers; what is approximated is *when* a word
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from archgym.kernel import kernel
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 OS, WS, IS = 0, 1, 2
 
@@ -104,7 +108,7 @@ def _ceil(a: int, b: int) -> int:
 
 
 @kernel
-def _dram_words(design, layer, row_folds, column_folds, psum_bits, out):  # type: ignore[no-untyped-def]
+def _dram_words(design: Ints, layer: Ints, row_folds: int, column_folds: int, psum_bits: int, out: Ints) -> None:
     """DRAM words of one group. Half of each SRAM is usable: the other half is being filled (double buffering)."""
     dataflow = design[DATAFLOW]
     bits = layer[WORD_BITS]
@@ -133,7 +137,7 @@ def _dram_words(design, layer, row_folds, column_folds, psum_bits, out):  # type
 
 
 @kernel
-def _layer_counts(design, layer, psum_bits, fold_overlap, out):  # type: ignore[no-untyped-def]
+def _layer_counts(design: Ints, layer: Ints, psum_bits: int, fold_overlap: bool, out: Ints) -> None:
     """Cycles and word counts of one layer (all groups, one repeat)."""
     dataflow, rows, columns = design[DATAFLOW], design[ROWS], design[COLS]
     m, k, n, groups = layer[M], layer[K], layer[N], layer[GROUPS]
@@ -167,7 +171,7 @@ def _layer_counts(design, layer, psum_bits, fold_overlap, out):  # type: ignore[
 
 
 @kernel
-def _keep_on_chip(design, layers, counts):  # type: ignore[no-untyped-def]
+def _keep_on_chip(design: Ints, layers: Ints, counts: Ints) -> None:
     """Skip the transfers between a layer and its successor where both ends fit in half of their SRAMs."""
     for i in range(1, layers.shape[0]):
         layer, previous = layers[i], layers[i - 1]
@@ -179,7 +183,16 @@ def _keep_on_chip(design, layers, counts):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _totals(design, constants, layers, counts, psum_bits, clock_hz, dram_limits, out):  # type: ignore[no-untyped-def]
+def _totals(
+    design: Ints,
+    constants: Floats,
+    layers: Ints,
+    counts: Ints,
+    psum_bits: int,
+    clock_hz: float,
+    dram_limits: bool,
+    out: Floats,
+) -> None:
     """Time and energy of a network from the counts of its layers; explicit sums keep rows independent."""
     pes = design[ROWS] * design[COLS]
     for j in range(out.shape[0]):
@@ -192,10 +205,7 @@ def _totals(design, constants, layers, counts, psum_bits, clock_hz, dram_limits,
         dram_bits = (c[DRAM_IFMAP] + c[DRAM_FILTER] + c[DRAM_OFMAP]) * bits + 2 * c[DRAM_PARTIAL] * psum_bits
         compute_s = c[CYCLES] / clock_hz
         memory_s = dram_bits / 8.0 / constants[DRAM_BYTES_PER_S]
-        if dram_limits:
-            latency = max(compute_s, memory_s)
-        else:
-            latency = compute_s
+        latency = max(compute_s, memory_s) if dram_limits else compute_s
 
         ofmap_in = c[SRAM_OFMAP_WRITE] + c[DRAM_PARTIAL]
         ofmap_out = c[SRAM_OFMAP_READ] + c[DRAM_OFMAP] + c[DRAM_PARTIAL]
@@ -241,7 +251,7 @@ def _totals(design, constants, layers, counts, psum_bits, clock_hz, dram_limits,
 
 
 @kernel
-def counts_of(designs, layers, psum_bits, fold_overlap, keep_on_chip):  # type: ignore[no-untyped-def]
+def counts_of(designs: Ints, layers: Ints, psum_bits: int, fold_overlap: bool, keep_on_chip: bool) -> Ints:
     """Counts (d, l, N_COUNT) int64 of designs (d, 6) on layers (l, N_LAYER)."""
     out = np.empty((designs.shape[0], layers.shape[0], N_COUNT), np.int64)
     for i in range(designs.shape[0]):
@@ -253,7 +263,9 @@ def counts_of(designs, layers, psum_bits, fold_overlap, keep_on_chip):  # type: 
 
 
 @kernel
-def totals_of(designs, constants, layers, counts, psum_bits, clock_hz, dram_limits):  # type: ignore[no-untyped-def]
+def totals_of(
+    designs: Ints, constants: Floats, layers: Ints, counts: Ints, psum_bits: int, clock_hz: float, dram_limits: bool
+) -> Floats:
     """Totals (d, 15) float64 from counts (d, l, N_COUNT) that another model produced."""
     out = np.empty((designs.shape[0], 15))
     for i in range(designs.shape[0]):
@@ -262,7 +274,15 @@ def totals_of(designs, constants, layers, counts, psum_bits, clock_hz, dram_limi
 
 
 @kernel
-def simulate(designs, constants, layers, psum_bits, clock_hz, fold_overlap, keep_on_chip):  # type: ignore[no-untyped-def]
+def simulate(
+    designs: Ints,
+    constants: Floats,
+    layers: Ints,
+    psum_bits: int,
+    clock_hz: float,
+    fold_overlap: bool,
+    keep_on_chip: bool,
+) -> Floats:
     """Totals (d, 15) float64 of designs (d, 6) with constants (d, 14) on layers (l, N_LAYER)."""
     out = np.empty((designs.shape[0], 15))
     counts = np.empty((layers.shape[0], N_COUNT), np.int64)

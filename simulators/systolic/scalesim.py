@@ -100,6 +100,7 @@ COUNTS: tuple[str, ...] = (
 """Last axis of ``counts``."""
 
 ZERO_CYCLES, TWO_FLUSHES, TINY_SRAM = 1, 2, 3
+NOTHING = -(2**62)
 LAYER_FIELDS = ("ifmap_h", "ifmap_w", "filt_h", "filt_w", "channels", "num_filters", "stride")
 DESIGN_FIELDS = ("dataflow", "rows", "cols", "ifmap KiB", "filter KiB", "ofmap KiB")
 _COUNT_PLACES = np.array([COLUMNS.index(name) for name in COUNTS[:-1]])
@@ -434,8 +435,8 @@ def _ones(x: int) -> int:
 
 
 @kernel
-def _mark(bits: Words, stamps: Integers, epoch: int, start: int, stop: int) -> int:
-    """Put words start..stop-1 into the set of this epoch; returns how many were not in it."""
+def _fresh(bits: Words, stamps: Integers, epoch: int, start: int, stop: int, put: bool) -> int:
+    """Words start..stop-1 that are not in the set of this epoch; with ``put`` they are put into it."""
     full = np.uint64(0xFFFFFFFFFFFFFFFF)
     first, last = start >> 6, (stop - 1) >> 6
     new = 0
@@ -447,53 +448,141 @@ def _mark(bits: Words, stamps: Integers, epoch: int, start: int, stop: int) -> i
             mask = mask & (full >> np.uint64(63 - ((stop - 1) & 63)))
         held = bits[w] if stamps[w] == epoch else np.uint64(0)
         new += _ones(mask & ~held)
-        bits[w] = held | mask
-        stamps[w] = epoch
+        if put:
+            bits[w] = held | mask
+            stamps[w] = epoch
     return new
 
 
 @kernel
-def _mark_taps(
-    g: tuple[int, ...], pixel: int, start: int, stop: int, bits: Words, stamps: Integers, epoch: int
-) -> int:
-    """``_mark`` for taps start..stop-1 of one row of A; words lie in the order [row][column][channel]."""
+def _run(df: int, g: tuple[int, ...], item: int, step: int, top: int) -> tuple[int, int]:
+    """(shift, end): in steps step..end-1 a port asks for the words shift + step; or for nothing (``NOTHING``).
+
+    The item is the port's row of A (os: taps 0, 1, ...; is: taps top - 1, top - 2, ...) or column of A (ws:
+    pixels 0, 1, ...). Words are numbered so that steps are consecutive: os [row][column][channel], is the same
+    backwards, ws [channel][row][column mod s][column div s].
+    """
     H, W, fh, fw, ch, s, OH, OW = g
-    r, c = pixel // OW, pixel % OW
-    high, wide = min(fh, H - r * s), min(fw, W - c * s) * ch
-    a = start // (fw * ch)
+    if df == WS:
+        a, b, k = item // (fw * ch), item % (fw * ch) // ch, item % ch
+        high, wide, line = min(OH, (H - a + s - 1) // s), min(OW, (W - b + s - 1) // s), (W + s - 1) // s
+        r = step // OW
+        if r >= high:
+            return NOTHING, OH * OW
+        if step - r * OW >= wide:
+            return NOTHING, (r + 1) * OW
+        return ((k * H + r * s + a) * s + b % s) * line + b // s - r * OW, r * OW + wide
+    r, c, row = item // OW, item % OW, fw * ch
+    high, wide = min(fh, H - r * s), max(0, min(fw, W - c * s)) * ch
+    tap = top - 1 - step if df == IS else step
+    a = tap // row
+    origin = ((r * s + a) * W + c * s) * ch - a * row  # word of tap 0, were this line of taps endless
+    if df == OS:
+        if a >= high:
+            return NOTHING, fh * row
+        if tap - a * row >= wide:
+            return NOTHING, (a + 1) * row
+        return origin, a * row + wide
+    if a >= high:
+        return NOTHING, top - max(0, high) * row
+    if tap - a * row >= wide:
+        return NOTHING, top - a * row - wide
+    return H * W * ch - origin - top, top - a * row
+
+
+@kernel
+def _ask(
+    df: int,
+    g: tuple[int, ...],
+    item: int,
+    port: int,
+    start: int,
+    stop: int,
+    top: int,
+    runs: Integers,
+    bits: Words,
+    stamps: Integers,
+    epoch: int,
+    put: bool,
+) -> int:
+    """``_fresh`` for steps start..stop-1 of one port; ``runs`` holds the last ``_run`` of every port."""
+    shift, end = runs[0, port], runs[1, port]
     new = 0
-    while a < high and start < stop:
-        base = a * fw * ch
-        low, upto = start - base, min(wide, stop - base)
-        if low < upto:
-            address = ((r * s + a) * W + c * s) * ch
-            new += _mark(bits, stamps, epoch, address + low, address + upto)
-        a += 1
-        start = base + fw * ch
+    while start < stop:
+        if start >= end:
+            shift, end = _run(df, g, item, start, top)
+            if put:
+                runs[0, port], runs[1, port] = shift, end
+        upto = min(stop, end)
+        if shift != NOTHING:
+            new += _fresh(bits, stamps, epoch, shift + start, shift + upto, put)
+        start = upto
     return new
 
 
 @kernel
-def _mark_pixels(
-    g: tuple[int, ...], tap: int, start: int, stop: int, bits: Words, stamps: Integers, epoch: int
+def _ask_all(
+    df: int,
+    g: tuple[int, ...],
+    first: int,
+    ports: int,
+    depth: int,
+    start: int,
+    stop: int,
+    top: int,
+    runs: Integers,
+    bits: Words,
+    stamps: Integers,
+    epoch: int,
+    put: bool,
 ) -> int:
-    """``_mark`` for rows start..stop-1 of one column of A, in the order [channel][row][column mod s][column div s]."""
-    H, W, fh, fw, ch, s, OH, OW = g
-    a, rest = tap // (fw * ch), tap % (fw * ch)
-    b, k = rest // ch, rest % ch
-    high, wide = min(OH, (H - a + s - 1) // s), min(OW, (W - b + s - 1) // s)
-    line = (W + s - 1) // s
-    r = start // OW
+    """``_fresh`` for steps start..stop-1 of all ports of a fold; without ``put`` an upper bound."""
     new = 0
-    while r < high and start < stop:
-        base = r * OW
-        low, upto = start - base, min(wide, stop - base)
-        if low < upto:
-            address = ((k * H + r * s + a) * s + b % s) * line + b // s
-            new += _mark(bits, stamps, epoch, address + low, address + upto)
-        r += 1
-        start = base + OW
+    if df == IS:
+        for port in range(ports):
+            new += _ask(df, g, first + port, port, start, stop, top, runs, bits, stamps, epoch, put)
+        return new
+    for port in range(max(0, start - depth + 1), min(ports, stop)):
+        low, high = max(0, start - port), min(depth, stop - port)
+        new += _ask(df, g, first + port, port, low, high, top, runs, bits, stamps, epoch, put)
     return new
+
+
+@kernel
+def _fill(
+    df: int,
+    g: tuple[int, ...],
+    first: int,
+    ports: int,
+    depth: int,
+    n: int,
+    port: int,
+    room: int,
+    top: int,
+    runs: Integers,
+    bits: Words,
+    stamps: Integers,
+    epoch: int,
+) -> tuple[int, int]:
+    """Step n word by word from ``port`` on, until ``room`` new words came: (new words, port of the last one)."""
+    new, low, high = 0, port, ports
+    if df != IS:
+        low, high = max(port, n - depth + 1), min(ports, n + 1)
+    for c in range(low, high):
+        step = n if df == IS else n - c
+        if step >= runs[1, c]:
+            runs[0, c], runs[1, c] = _run(df, g, first + c, step, top)
+        shift = runs[0, c]
+        if shift != NOTHING:
+            w, bit = (shift + step) >> 6, np.uint64(1) << np.uint64((shift + step) & 63)
+            held = bits[w] if stamps[w] == epoch else np.uint64(0)
+            if held & bit == np.uint64(0):
+                bits[w] = held | bit
+                stamps[w] = epoch
+                new += 1
+                if new == room:
+                    return new, c
+    return new, ports
 
 
 @kernel
@@ -512,81 +601,82 @@ def _scan(
     """(DRAM reads, flushes, row of the last flush, reason) of an ifmap stream with reuse.
 
     What the set holds depends only on the place of the last flush: everything asked for since. So the order
-    of requests matters only where the set fills up, and rows that cannot fill it are taken together, port by
-    port. And every pass asks for the same words: a flush at the place of a flush in the pass before repeats
-    that pass for ever.
+    of requests matters only where the set fills up, and steps that cannot fill it are taken together, port by
+    port. And every pass asks for the same words: from a flush at the place of a flush in the pass before on,
+    all passes are like the pass before.
     """
     M, K = g[6] * g[7], g[2] * g[3] * g[4]
     S, depth = (K, M) if df == WS else (M, K)
     RF = -(-(M if df == OS else K) // R)
-    folds = RF * (-(-M // C)) if df == IS else RF
     places = np.empty((2, V // cap + 2), np.int64)  # of the flushes in the pass before and in this one
     found = np.zeros(2, np.int64)
-    rows = np.zeros(2, np.int64)  # of the last flush in each
-    held_at_end = 0
+    runs = np.empty((2, max(R, C)), np.int64)
     epoch = stamps[-1] + 1  # the last place is a counter that outlives the scan
-    q, flushes, row, before = 0, 0, 0, -1
+    q, flushes, held_before, row = 0, 0, 0, -1
     for turn in range(passes):
         now, then = turn % 2, 1 - turn % 2
         found[now] = 0
         candidate = 0
-        for fold in range(folds):
+        for fold in range(RF * (-(-M // C)) if df == IS else RF):
             if df == IS:
                 first, top = fold // RF * C, min(K, (fold % RF) * R + R)
                 ports, steps = min(C, M - first), top - (fold % RF) * R
-                offset = R - steps
+                offset = fold * L + R - steps
             else:
                 first, top = fold * R, 0
                 ports = min(R, S - first)
                 steps = depth + ports - 1
-                offset = 0 if df == OS else R
-            n, port = 0, 0
+                offset = fold * L + (0 if df == OS else R)
+            runs[:] = -1
+            n, port, ahead = 0, 0, 16
             while n < steps:
-                safe = (cap - 1 - q) // ports
-                upto, one = min(steps, n + safe), False
-                if port > 0 or safe < 1:
-                    upto, one = n + 1, True
-                while port < ports:
-                    if df == IS:
-                        q += _mark_taps(g, first + port, top - upto, top - n, bits, stamps, epoch)
-                    else:
-                        start, stop = max(0, n - port), min(depth, upto - port)
-                        if start < stop and df == OS:
-                            q += _mark_taps(g, first + port, start, stop, bits, stamps, epoch)
-                        elif start < stop:
-                            q += _mark_pixels(g, first + port, start, stop, bits, stamps, epoch)
-                    port += 1
-                    if one and q == cap:
-                        break
-                if one and q == cap:
-                    row = fold * L + offset + n
-                    if turn * RF * L + row == before:
+                if port == 0:
+                    upto = min(steps, n + (cap - 1 - q) // ports)
+                    if upto - n < 4 and ahead >= 4 and q < cap - 1:
+                        upto = min(steps, n + ahead)
+                        most = _ask_all(
+                            df, g, first, ports, depth, n, upto, top, runs, bits, stamps, epoch, False
+                        )
+                        if q + most >= cap:
+                            ahead //= 2
+                            continue
+                        ahead = min(64, 2 * ahead)
+                    if upto - n >= 4 or upto == steps > n:
+                        q += _ask_all(
+                            df, g, first, ports, depth, n, upto, top, runs, bits, stamps, epoch, True
+                        )
+                        n = upto
+                        continue
+                new, port = _fill(
+                    df, g, first, ports, depth, n, port, cap - q, top, runs, bits, stamps, epoch
+                )
+                q += new
+                if q == cap:
+                    place = (offset + n) * max(R, C) + port
+                    if found[now] > 0 and places[now, found[now] - 1] // max(R, C) == offset + n:
                         stamps[-1] = epoch
                         return 0, 0, 0, TWO_FLUSHES
-                    before = turn * RF * L + row
-                    q = 0
+                    q, ahead = 0, 16
                     epoch += 1
                     flushes += 1
-                    place = row * max(R, C) + port
                     places[now, found[now]] = place
                     found[now] += 1
-                    rows[now] = row
-                    if turn > 0:
-                        while candidate < found[then] and places[then, candidate] < place:
-                            candidate += 1
-                        if candidate < found[then] and places[then, candidate] == place:
-                            # from here on every pass repeats the pass before
-                            flushes += found[then] - 1 - candidate
-                            flushes += (passes - 1 - turn) * (found[now] + found[then] - 1 - candidate)
-                            stamps[-1] = epoch
-                            last = (passes - 1) * RF * L + rows[then]
-                            return flushes * cap + held_at_end, flushes, last, 0
+                    row = turn * RF * L + offset + n
+                    while turn > 0 and candidate < found[then] and places[then, candidate] < place:
+                        candidate += 1
+                    if turn > 0 and candidate < found[then] and places[then, candidate] == place:
+                        after = found[then] - 1 - candidate
+                        flushes += after + (passes - 1 - turn) * (found[now] + after)
+                        row = (passes - 1) * RF * L + places[then, found[then] - 1] // max(R, C)
+                        stamps[-1] = epoch
+                        return flushes * cap + held_before, flushes, row, 0
+                    port += 1
                 if port >= ports:
-                    n = upto
+                    n += 1
                     port = 0
-        held_at_end = q
+        held_before = q
     stamps[-1] = epoch
-    return flushes * cap + q, flushes, before, 0
+    return flushes * cap + q, flushes, row, 0
 
 
 # ---- write buffer ------------------------------------------------------------------------------------------
