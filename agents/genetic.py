@@ -107,4 +107,4 @@ class Genetic(Agent):
         moved = np.where((moved < 0) | (moved >= self.space.nvec), 2 * child - moved, moved)  # reflect at the ends
         moved = np.clip(moved, 0, self.space.nvec - 1)
         small = self._ordered & (rng.random((n, d)) < c.step)
-        return np.where(mutated, np.where(small, moved, jump), child)
+        return np.asarray(np.where(mutated, np.where(small, moved, jump), child), np.int64)

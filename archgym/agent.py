@@ -26,6 +26,11 @@ class Evaluates(Protocol):
     def __call__(self, codes: Codes) -> Evaluation: ...
 
 
+@dataclass(frozen=True)
+class NoHyperparameters:
+    """The Config of an agent that has none."""
+
+
 class Agent(ABC):
     """Base of all agents.
 
@@ -44,10 +49,7 @@ class Agent(ABC):
         n_constraints: columns of ``Evaluation.violations``.
     """
 
-    @dataclass(frozen=True)
-    class Config:
-        """No hyperparameters."""
-
+    Config: ClassVar[type[Any]] = NoHyperparameters
     search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {}
     needs: ClassVar[Literal["scalar", "grey"]] = "scalar"
 

@@ -33,7 +33,8 @@ class Evaluator:
         problem: what is evaluated.
         budget: samples; None is unlimited.
         track: ``"grey"`` shows metrics and violations, ``"scalar"`` only reward and feasibility.
-        cache: whether repeated designs are simulated once.
+        cache: remember every sample: repeated designs are simulated once, ``history`` exists. False is for
+            endless loops over fast simulators: nothing is remembered and ``n_unique`` counts samples.
         log: where every sample is written.
         executor: where simulations run.
         seed: of the study; simulators that are not deterministic get one stream per trial.
@@ -64,6 +65,8 @@ class Evaluator:
             raise UsageError(f"budget: expected at least 1 sample, got {budget}")
         if track not in TRACKS:
             raise UnknownNameError("track", track, TRACKS)
+        if log is not None and not cache:
+            raise UsageError("a logged study needs its cache: 'cached' is part of the log")
         self.problem = problem
         self.budget = budget
         self.track = track
@@ -73,7 +76,8 @@ class Evaluator:
         self.best: Evaluation | None = None
         self._executor = executor or Serial()
         self._seed = seed
-        self._reuse = cache and problem.simulator.deterministic
+        self._remember = cache
+        self._reuse = problem.simulator.deterministic
         self._seen: dict[Any, int] = {}  # canonical key -> row of the store
         self._store = _Store()
         self._asked: list[tuple[Codes, npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = []
@@ -127,7 +131,7 @@ class Evaluator:
         return shown
 
     def history(self) -> Evaluation:
-        """Every sample so far, in order, with all columns."""
+        """Every sample so far, in order, with all columns (with ``cache`` only)."""
         if not self._asked:
             return self.problem.evaluate(np.empty((0, len(self.problem.space)), np.int64))
         codes, rows, cached = (np.concatenate(part) for part in zip(*self._asked, strict=True))
@@ -147,10 +151,22 @@ class Evaluator:
     # ---- inside ------------------------------------------------------------------------
 
     def _evaluate(self, codes: Codes) -> Evaluation:
-        first, n = self.n_samples, len(codes)
+        first = self.n_samples
+        evaluation = (
+            self._remembered(codes, first) if self._remember else self._outcome(codes, range(len(codes)), first)
+        )
+        self._write(evaluation, first)
+        self.n_samples += len(codes)
+        self.n_asks += 1
+        self.n_unique = len(self._seen) if self._remember else self.n_samples
+        self.n_feasible += int(evaluation.feasible.sum())
+        self._note_best(evaluation)
+        return evaluation
+
+    def _remembered(self, codes: Codes, first: int) -> Evaluation:
         keys = self.problem.space.keys(self.problem.space.canonical(codes)).tolist()
-        rows = np.empty(n, np.int64)
-        cached = np.empty(n, np.bool_)
+        rows = np.empty(len(codes), np.int64)
+        cached = np.empty(len(codes), np.bool_)
         fresh: list[int] = []
         for i, key in enumerate(keys):
             row = self._seen.get(key)
@@ -162,17 +178,10 @@ class Evaluator:
             rows[i] = row
         if fresh:
             self._store.add(self._outcome(codes, fresh, first))
-        evaluation = self._store.gather(rows, codes, cached)
-        self._write(evaluation, first)
-        self.n_samples += n
-        self.n_asks += 1
-        self.n_unique = len(self._seen)
-        self.n_feasible += int(evaluation.feasible.sum())
         self._asked.append((codes, rows, cached))
-        self._note_best(evaluation)
-        return evaluation
+        return self._store.gather(rows, codes, cached)
 
-    def _outcome(self, codes: Codes, fresh: list[int], first: int) -> Evaluation:
+    def _outcome(self, codes: Codes, fresh: Sequence[int], first: int) -> Evaluation:
         """Evaluations of the rows ``fresh``, from the log as far as it reaches, else simulated."""
         old = [i for i in fresh if first + i < len(self._recorded)]
         new = [i for i in fresh if first + i >= len(self._recorded)]
@@ -180,11 +189,12 @@ class Evaluator:
         if old:
             parts.append(self._recall(codes[old], [self._recorded[first + i] for i in old]))
         if new:
+            part = codes if len(new) == len(codes) else codes[new]
             seeds = None
             if not self.problem.simulator.deterministic:
                 seeds = np.concatenate([rng.stream_seeds(self._seed, "sim", first + i, 1) for i in new])
-            columns = self._executor.simulate(self.problem, codes[new], seeds)
-            parts.append(self.problem.score(codes[new], columns))
+            columns = self._executor.simulate(self.problem, part, seeds)
+            parts.append(self.problem.score(part, columns))
         return parts[0] if len(parts) == 1 else Evaluation.concatenate(parts)
 
     def _recall(self, codes: Codes, lines: list[dict[str, Any]]) -> Evaluation:

@@ -280,9 +280,9 @@ class Problem:
         """The simulator's canonicalisation, where every workload agrees and the restriction can express it."""
         merged = [self.simulator.canonical(self.lift(codes), w) for w in self.workloads]
         lowered = np.stack([drop[i][merged[0][:, i]] for i in range(codes.shape[1])], axis=1)
-        agreed = (lowered >= 0).all(axis=1)
+        agreed = np.all(lowered >= 0, axis=1)
         for other in merged[1:]:
-            agreed &= (other == merged[0]).all(axis=1)
+            agreed &= np.all(other == merged[0], axis=1)
         return space.canonical(np.where(agreed[:, None], lowered, codes))
 
     def _baseline_metrics(self) -> dict[str, float]:

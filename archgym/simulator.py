@@ -26,6 +26,11 @@ from archgym.workload import Workload
 Seeds = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """The Config of a simulator that has none."""
+
+
 class Simulator(ABC):
     """Base of all simulators. Instances are immutable: everything they know is ``config``.
 
@@ -40,10 +45,7 @@ class Simulator(ABC):
         cost_seconds: declared cost of one design on one core; never measured at run time.
     """
 
-    @dataclass(frozen=True)
-    class Config:
-        """No options."""
-
+    Config: ClassVar[type[Any]] = NoOptions
     metrics: ClassVar[tuple[Metric, ...]] = ()
     constraints: ClassVar[tuple[Constraint, ...]] = ()
     reasons: ClassVar[tuple[str, ...]] = ("",)

@@ -100,7 +100,7 @@ COUNTS: tuple[str, ...] = (
 """Last axis of ``counts``."""
 
 ZERO_CYCLES, TWO_FLUSHES, TINY_SRAM = 1, 2, 3
-NOTHING = -(2**62)
+NOTHING, NEVER = -(2**62), 2**62
 LAYER_FIELDS = ("ifmap_h", "ifmap_w", "filt_h", "filt_w", "channels", "num_filters", "stride")
 DESIGN_FIELDS = ("dataflow", "rows", "cols", "ifmap KiB", "filter KiB", "ofmap KiB")
 _COUNT_PLACES = np.array([COLUMNS.index(name) for name in COUNTS[:-1]])
@@ -455,96 +455,80 @@ def _fresh(bits: Words, stamps: Integers, epoch: int, start: int, stop: int, put
 
 
 @kernel
-def _run(df: int, g: tuple[int, ...], item: int, step: int, top: int) -> tuple[int, int]:
-    """(shift, end): in steps step..end-1 a port asks for the words shift + step; or for nothing (``NOTHING``).
-
-    The item is the port's row of A (os: taps 0, 1, ...; is: taps top - 1, top - 2, ...) or column of A (ws:
-    pixels 0, 1, ...). Words are numbered so that steps are consecutive: os [row][column][channel], is the same
-    backwards, ws [channel][row][column mod s][column div s].
-    """
+def _line(df: int, g: tuple[int, ...], item: int) -> tuple[int, int, int]:
+    """(word of step 0, lines, valid steps per line) of a port; see ``_run``."""
     H, W, fh, fw, ch, s, OH, OW = g
     if df == WS:
         a, b, k = item // (fw * ch), item % (fw * ch) // ch, item % ch
-        high, wide, line = min(OH, (H - a + s - 1) // s), min(OW, (W - b + s - 1) // s), (W + s - 1) // s
-        r = step // OW
-        if r >= high:
-            return NOTHING, OH * OW
-        if step - r * OW >= wide:
-            return NOTHING, (r + 1) * OW
-        return ((k * H + r * s + a) * s + b % s) * line + b // s - r * OW, r * OW + wide
-    r, c, row = item // OW, item % OW, fw * ch
-    high, wide = min(fh, H - r * s), max(0, min(fw, W - c * s)) * ch
-    tap = top - 1 - step if df == IS else step
-    a = tap // row
-    origin = ((r * s + a) * W + c * s) * ch - a * row  # word of tap 0, were this line of taps endless
-    if df == OS:
+        line = (W + s - 1) // s
+        word = ((k * H + a) * s + b % s) * line + b // s
+        return word, min(OH, (H - a + s - 1) // s), min(OW, (W - b + s - 1) // s)
+    r, c = item // OW, item % OW
+    return (r * W + c) * s * ch, max(0, min(fh, H - r * s)), max(0, min(fw, W - c * s)) * ch
+
+
+@kernel
+def _run(df: int, g: tuple[int, ...], top: int, step: int, word: int, high: int, wide: int) -> tuple[int, int]:
+    """(shift, end): in steps step..end-1 the port asks for the words shift + step, or for NOTHING.
+
+    A port walks along lines of the ifmap: os one row of A (taps 0, 1, ...), is the same backwards (taps
+    top - 1, top - 2, ...), ws one column of A (pixels 0, 1, ...). Words are numbered so that steps in a line
+    are consecutive: os [row][column][channel], is the same backwards, ws [channel][row][column mod s][div s].
+    """
+    H, W, fh, fw, ch, s, OH, OW = g
+    if df == WS:
+        length, jump = OW, s * s * ((W + s - 1) // s) - OW
+    else:
+        length, jump = fw * ch, (W - fw) * ch
+    if df == IS:
+        tap = top - 1 - step
+        a = tap // length
         if a >= high:
-            return NOTHING, fh * row
-        if tap - a * row >= wide:
-            return NOTHING, (a + 1) * row
-        return origin, a * row + wide
+            return NOTHING, top - high * length
+        if tap - a * length >= wide:
+            return NOTHING, top - a * length - wide
+        return H * W * ch - top - word - a * jump, top - a * length
+    a = step // length
     if a >= high:
-        return NOTHING, top - max(0, high) * row
-    if tap - a * row >= wide:
-        return NOTHING, top - a * row - wide
-    return H * W * ch - origin - top, top - a * row
+        return NOTHING, NEVER
+    if step - a * length >= wide:
+        return NOTHING, (a + 1) * length
+    return word + a * jump, a * length + wide
 
 
 @kernel
 def _ask(
     df: int,
     g: tuple[int, ...],
-    item: int,
-    port: int,
+    fold: tuple[int, ...],
     start: int,
     stop: int,
-    top: int,
-    runs: Integers,
+    ports: Integers,
     bits: Words,
     stamps: Integers,
     epoch: int,
     put: bool,
 ) -> int:
-    """``_fresh`` for steps start..stop-1 of one port; ``runs`` holds the last ``_run`` of every port."""
-    shift, end = runs[0, port], runs[1, port]
+    """``_fresh`` for steps start..stop-1 of all ports of a fold; without ``put`` an upper bound of it."""
+    count, depth, top = fold
+    first, last = 0, count
+    if df != IS:
+        first, last = max(0, start - depth + 1), min(count, stop)
     new = 0
-    while start < stop:
-        if start >= end:
-            shift, end = _run(df, g, item, start, top)
-            if put:
-                runs[0, port], runs[1, port] = shift, end
-        upto = min(stop, end)
-        if shift != NOTHING:
-            new += _fresh(bits, stamps, epoch, shift + start, shift + upto, put)
-        start = upto
-    return new
-
-
-@kernel
-def _ask_all(
-    df: int,
-    g: tuple[int, ...],
-    first: int,
-    ports: int,
-    depth: int,
-    start: int,
-    stop: int,
-    top: int,
-    runs: Integers,
-    bits: Words,
-    stamps: Integers,
-    epoch: int,
-    put: bool,
-) -> int:
-    """``_fresh`` for steps start..stop-1 of all ports of a fold; without ``put`` an upper bound."""
-    new = 0
-    if df == IS:
-        for port in range(ports):
-            new += _ask(df, g, first + port, port, start, stop, top, runs, bits, stamps, epoch, put)
-        return new
-    for port in range(max(0, start - depth + 1), min(ports, stop)):
-        low, high = max(0, start - port), min(depth, stop - port)
-        new += _ask(df, g, first + port, port, low, high, top, runs, bits, stamps, epoch, put)
+    for port in range(first, last):
+        step, upto = start, stop
+        if df != IS:
+            step, upto = max(0, start - port), min(depth, stop - port)
+        word, high, wide, shift, end = ports[port]
+        while step < upto:
+            if step >= end:
+                shift, end = _run(df, g, top, step, word, high, wide)
+            until = min(upto, end)
+            if shift != NOTHING:
+                new += _fresh(bits, stamps, epoch, shift + step, shift + until, put)
+            step = until
+        if put:
+            ports[port, 3], ports[port, 4] = shift, end
     return new
 
 
@@ -552,29 +536,28 @@ def _ask_all(
 def _fill(
     df: int,
     g: tuple[int, ...],
-    first: int,
-    ports: int,
-    depth: int,
+    fold: tuple[int, ...],
     n: int,
     port: int,
     room: int,
-    top: int,
-    runs: Integers,
+    ports: Integers,
     bits: Words,
     stamps: Integers,
     epoch: int,
 ) -> tuple[int, int]:
     """Step n word by word from ``port`` on, until ``room`` new words came: (new words, port of the last one)."""
-    new, low, high = 0, port, ports
+    count, depth, top = fold
+    first, last = port, count
     if df != IS:
-        low, high = max(port, n - depth + 1), min(ports, n + 1)
-    for c in range(low, high):
+        first, last = max(port, n - depth + 1), min(count, n + 1)
+    new = 0
+    for c in range(first, last):
         step = n if df == IS else n - c
-        if step >= runs[1, c]:
-            runs[0, c], runs[1, c] = _run(df, g, first + c, step, top)
-        shift = runs[0, c]
-        if shift != NOTHING:
-            w, bit = (shift + step) >> 6, np.uint64(1) << np.uint64((shift + step) & 63)
+        if step >= ports[c, 4]:
+            ports[c, 3], ports[c, 4] = _run(df, g, top, step, ports[c, 0], ports[c, 1], ports[c, 2])
+        if ports[c, 3] != NOTHING:
+            word = ports[c, 3] + step
+            w, bit = word >> 6, np.uint64(1) << np.uint64(word & 63)
             held = bits[w] if stamps[w] == epoch else np.uint64(0)
             if held & bit == np.uint64(0):
                 bits[w] = held | bit
@@ -582,7 +565,7 @@ def _fill(
                 new += 1
                 if new == room:
                     return new, c
-    return new, ports
+    return new, count
 
 
 @kernel
@@ -610,7 +593,7 @@ def _scan(
     RF = -(-(M if df == OS else K) // R)
     places = np.empty((2, V // cap + 2), np.int64)  # of the flushes in the pass before and in this one
     found = np.zeros(2, np.int64)
-    runs = np.empty((2, max(R, C)), np.int64)
+    ports = np.empty((max(R, C), 5), np.int64)
     epoch = stamps[-1] + 1  # the last place is a counter that outlives the scan
     q, flushes, held_before, row = 0, 0, 0, -1
     for turn in range(passes):
@@ -620,43 +603,37 @@ def _scan(
         for fold in range(RF * (-(-M // C)) if df == IS else RF):
             if df == IS:
                 first, top = fold // RF * C, min(K, (fold % RF) * R + R)
-                ports, steps = min(C, M - first), top - (fold % RF) * R
+                count, steps = min(C, M - first), top - (fold % RF) * R
                 offset = fold * L + R - steps
             else:
                 first, top = fold * R, 0
-                ports = min(R, S - first)
-                steps = depth + ports - 1
+                count = min(R, S - first)
+                steps = depth + count - 1
                 offset = fold * L + (0 if df == OS else R)
-            runs[:] = -1
-            n, port, ahead = 0, 0, 16
+            for c in range(count):
+                ports[c, 0], ports[c, 1], ports[c, 2] = _line(df, g, first + c)
+                ports[c, 3], ports[c, 4] = NOTHING, -1
+            shape = (count, depth, top)
+            n, port, new = 0, 0, count
             while n < steps:
                 if port == 0:
-                    upto = min(steps, n + (cap - 1 - q) // ports)
-                    if upto - n < 4 and ahead >= 4 and q < cap - 1:
-                        upto = min(steps, n + ahead)
-                        most = _ask_all(
-                            df, g, first, ports, depth, n, upto, top, runs, bits, stamps, epoch, False
-                        )
-                        if q + most >= cap:
-                            ahead //= 2
-                            continue
-                        ahead = min(64, 2 * ahead)
-                    if upto - n >= 4 or upto == steps > n:
-                        q += _ask_all(
-                            df, g, first, ports, depth, n, upto, top, runs, bits, stamps, epoch, True
-                        )
+                    upto = min(steps, n + (cap - 1 - q) // count)
+                    if upto - n < 8 and 32 * new < cap - q:  # misses are rare: look whether 16 steps fit
+                        upto = min(steps, n + 16)
+                        if q + _ask(df, g, shape, n, upto, ports, bits, stamps, epoch, False) >= cap:
+                            upto = n
+                    if upto - n >= 4 or upto == steps:
+                        q += _ask(df, g, shape, n, upto, ports, bits, stamps, epoch, True)
                         n = upto
                         continue
-                new, port = _fill(
-                    df, g, first, ports, depth, n, port, cap - q, top, runs, bits, stamps, epoch
-                )
+                new, port = _fill(df, g, shape, n, port, cap - q, ports, bits, stamps, epoch)
                 q += new
                 if q == cap:
                     place = (offset + n) * max(R, C) + port
                     if found[now] > 0 and places[now, found[now] - 1] // max(R, C) == offset + n:
                         stamps[-1] = epoch
                         return 0, 0, 0, TWO_FLUSHES
-                    q, ahead = 0, 16
+                    q = 0
                     epoch += 1
                     flushes += 1
                     places[now, found[now]] = place
@@ -671,7 +648,7 @@ def _scan(
                         stamps[-1] = epoch
                         return flushes * cap + held_before, flushes, row, 0
                     port += 1
-                if port >= ports:
+                if port >= count:
                     n += 1
                     port = 0
         held_before = q

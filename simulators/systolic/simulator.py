@@ -113,7 +113,7 @@ _ENERGIES = ("mac", "register", "sram", "wire", "dram", "background", "leakage")
 class Systolic(Simulator):
     """Systolic array, SRAMs, DRAM: networks in, time, energy, power and area out (see the module's text)."""
 
-    Config = SystolicConfig
+    Config: ClassVar[type[SystolicConfig]] = SystolicConfig
     accepts: ClassVar[tuple[str, ...]] = ("network",)
     version: ClassVar[str] = "1"
     cost_seconds: ClassVar[float] = 1e-5
@@ -217,7 +217,7 @@ class Systolic(Simulator):
             ]
         )
         at = {name: totals[:, i] for i, name in enumerate(array.TOTALS)}
-        energy = sum(at[f"energy_{part}"] for part in _ENERGIES)
+        energy = np.sum([at[f"energy_{part}"] for part in _ENERGIES], axis=0)
         return {
             "layer": names,
             "repeats": repeats,
