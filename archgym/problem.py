@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ class ProblemSpec:
             worst, or weighted (arithmetic mean with ``weights``).
         weights: one per workload, for ``weighted``.
         sim: overrides of the simulator's Config.
-        space: parameter -> the levels to keep.
+        space: parameter -> the levels to keep (or text, separated by commas).
         limits: budgets on metrics, such as ``"area<=20"``.
     """
 
@@ -48,7 +48,7 @@ class ProblemSpec:
     aggregate: str = "geomean"
     weights: tuple[float, ...] = ()
     sim: Mapping[str, Any] = field(default_factory=dict)
-    space: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
+    space: Mapping[str, Sequence[Level] | str] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
 
     @classmethod
@@ -88,7 +88,7 @@ class ProblemSpec:
             "aggregate": self.aggregate,
             "weights": list(self.weights),
             "sim": dict(self.sim),
-            "space": {k: list(v) for k, v in self.space.items()},
+            "space": {k: v if isinstance(v, str) else list(v) for k, v in self.space.items()},
             "limits": list(self.limits),
         }
 
@@ -102,7 +102,7 @@ class ProblemSpec:
             data["aggregate"],
             tuple(data["weights"]),
             dict(data["sim"]),
-            {k: tuple(v) for k, v in data["space"].items()},
+            {k: v if isinstance(v, str) else tuple(v) for k, v in data["space"].items()},
             tuple(data["limits"]),
         )
 
@@ -117,7 +117,8 @@ class Problem:
     """The working form of a ``ProblemSpec``.
 
     Attributes:
-        spec, simulator, workloads, objective: the parts.
+        spec: with every option converted from text to its type.
+        simulator, workloads, objective: the parts.
         space: the design space that agents see (restricted, with the simulator's canonicalisation).
         metric_names: metrics of every evaluation; with several workloads the aggregates, then ``metric@workload``.
         constraint_names: columns of ``Evaluation.violations``: physical constraints, then limits.
@@ -130,16 +131,17 @@ class Problem:
     """
 
     def __init__(self, spec: ProblemSpec) -> None:
-        self.spec = spec
         self.simulator: Simulator = _simulator(spec)
         self.workloads: tuple[Workload, ...] = tuple(
             load_workload(w) if isinstance(w, str) else workload_from_dict(w) for w in spec.workloads
         )
         self._weights = _weights(spec)
         self._tags = _tags(self.workloads)
+        self.spec = spec
         self.metric_names = self._with_workloads([m.name for m in self.simulator.metrics], aggregate=True)
         self._slack_names = self._with_workloads([c.name for c in self.simulator.constraints], aggregate=False)
         self.full_space = self.simulator.design_space(self.workloads[0])
+        self.spec = self._normalised(spec)
         self.space, self._lift = self._restricted()
         objective = Objective.parse(spec.objective, self.simulator.metrics, spec.limits)
         for name in [t.metric for t in objective.terms] + [limit.metric for limit in objective.limits]:
@@ -263,8 +265,19 @@ class Problem:
             full[:, i] = levels[codes[:, i]]
         return full
 
+    def _normalised(self, spec: ProblemSpec) -> ProblemSpec:
+        """The spec with text converted to what it means, so that equal problems have equal specs."""
+        typed = configs.to_json(self.simulator.config)
+        space: dict[str, tuple[Level, ...]] = {}
+        for name, levels in spec.space.items():
+            p = self.full_space[name]
+            wanted: Sequence[Level] = levels.split(",") if isinstance(levels, str) else levels
+            space[name] = tuple(p.levels[p.index(level)] for level in wanted)
+        return replace(spec, sim={key: typed[key] for key in spec.sim}, space=space)
+
     def _restricted(self) -> tuple[DesignSpace, list[npt.NDArray[np.int64]]]:
-        space = self.full_space.restrict(self.spec.space) if self.spec.space else self.full_space
+        kept: Any = self.spec.space  # converted by _normalised
+        space = self.full_space.restrict(kept) if kept else self.full_space
         lift = [
             np.array([full.index(level) for level in kept.levels], np.int64)
             for full, kept in zip(self.full_space.parameters, space.parameters, strict=True)

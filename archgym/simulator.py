@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -29,6 +29,21 @@ Seeds = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class NoOptions:
     """The Config of a simulator that has none."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A published table, recomputed.
+
+    Attributes:
+        skipped: rows that the model does not claim to reproduce.
+        columns: output column -> (theirs, ours), arrays over the rows that were not skipped.
+        tolerance: output column -> largest relative error that passes; absent means equality.
+    """
+
+    skipped: int
+    columns: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+    tolerance: Mapping[str, float]
 
 
 class Simulator(ABC):
@@ -83,6 +98,17 @@ class Simulator(ABC):
     def breakdown(self, codes: Codes, workload: Workload) -> dict[str, list[Any]]:
         """Where one design (1, d) spends its time and energy, as columns of a table for people; {} if not offered."""
         return {}
+
+    def reproduce(self, rows: Sequence[Mapping[str, str]]) -> Reproduction:
+        """Recompute the rows of a table that was measured with the original tool.
+
+        Args:
+            rows: header -> text; the key ``""`` holds file and line for messages.
+
+        Raises:
+            UsageError: there is no original tool, or the table lacks a column.
+        """
+        raise UsageError(f"{type(self).__name__} reproduces no original tool, so there is nothing to validate")
 
     @final
     def simulate(self, codes: Codes, workload: Workload, *, seeds: Seeds | None = None) -> dict[str, npt.NDArray[Any]]:

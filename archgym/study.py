@@ -22,6 +22,7 @@ from archgym.pareto import front
 from archgym.problem import Problem, ProblemSpec
 from archgym.registry import AGENTS
 from archgym.spec import EXTERNAL, StudySpec
+from archgym.suite.problems import parse_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,8 +109,8 @@ def run(
     """Search a problem with an agent.
 
     Args:
-        problem: ``"simulator/workload/objective"``, a ProblemSpec, or a whole StudySpec (then the
-            arguments up to ``config`` are not used).
+        problem: ``"simulator/workload/objective"``, the name of a suite problem, a ProblemSpec, or a
+            whole StudySpec (then the arguments up to ``config`` are not used).
         agent: registered name or ``"module:Class"``.
         budget, batch, seed, track, config: see StudySpec.
         out: folder for the log; one that holds the same spec is resumed (or, if complete, read).
@@ -127,9 +128,22 @@ def run(
     """
     spec = problem if isinstance(problem, StudySpec) else None
     if spec is None:
-        parsed = problem if isinstance(problem, ProblemSpec) else ProblemSpec.parse(str(problem), **options)
+        parsed = problem if isinstance(problem, ProblemSpec) else parse_problem(str(problem), **options)
         spec = StudySpec(parsed, agent, dict(config or {}), budget, batch, track, seed)
-    return _search(spec, Problem(spec.problem), out, executor, jobs, on_ask, None)
+    spec, ready = prepare(spec)
+    return _search(spec, ready, out, executor, jobs, on_ask, None)
+
+
+def prepare(spec: StudySpec) -> tuple[StudySpec, Problem]:
+    """The spec with every option converted from text to its type, and its problem.
+
+    Raises:
+        UsageError: anything wrong with any part of it.
+    """
+    problem = Problem(spec.problem)
+    agent_class = AGENTS.load(spec.agent)
+    typed = configs.to_json(configs.configure(agent_class.Config, spec.config, f"agent {spec.agent}"))
+    return replace(spec, problem=problem.spec, config={key: typed[key] for key in spec.config}), problem
 
 
 def continue_study(

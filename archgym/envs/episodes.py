@@ -144,11 +144,11 @@ class Episodes:
             parts.append(np.zeros((self.n, len(self._logged) + 1 if self._grey else 2)))
         elif self._grey:
             ratios = _log_ratios(np.ascontiguousarray(evaluation.metric_values[:, self._logged]), self._reference, CLIP)
-            valid = ~np.isnan(evaluation.metric_values).all(axis=1)
-            parts += [valid.astype(np.float64)[:, None], ratios]
+            valid = 1.0 - np.all(np.isnan(evaluation.metric_values), axis=1, keepdims=True)
+            parts += [valid, ratios]
         else:
-            parts.append(evaluation.feasible.astype(np.float64)[:, None])
-            parts.append(np.clip(evaluation.reward, -CLIP, CLIP)[:, None])
+            parts.append(evaluation.feasible.astype(np.float64).reshape(-1, 1))
+            parts.append(np.clip(evaluation.reward, -CLIP, CLIP).reshape(-1, 1))
         parts.append(np.broadcast_to(self._features, (self.n, len(self._features))))
         return np.concatenate(parts, axis=1)
 

@@ -101,6 +101,8 @@ COUNTS: tuple[str, ...] = (
 
 ZERO_CYCLES, TWO_FLUSHES, TINY_SRAM = 1, 2, 3
 NOTHING, NEVER = -(2**62), 2**62
+REPEATS = -1
+NOW, NEXT, HELD, EPOCH = 2, 3, 4, 5  # places in the state of a scan; 0 and 1 count flushes
 LAYER_FIELDS = ("ifmap_h", "ifmap_w", "filt_h", "filt_w", "channels", "num_filters", "stride")
 DESIGN_FIELDS = ("dataflow", "rows", "cols", "ifmap KiB", "filter KiB", "ofmap KiB")
 _COUNT_PLACES = np.array([COLUMNS.index(name) for name in COUNTS[:-1]])
@@ -387,15 +389,22 @@ def _filter_reads(
 def _never_hits(df: int, g: tuple[int, ...], R: int, C: int, V: int, cap: int) -> bool:
     """True only where no ifmap word is asked for again within cap requests of the stream.
 
-    Disjoint windows: a word comes once per pass, so V requests apart (or never again). ws, complete windows
-    and full folds: the same word is in another fold, ch // R or more folds on, where it comes at most OW + fw
-    pixels earlier; the skew moves a request by less than R steps of R words.
+    Disjoint windows: a word comes once per pass, V requests apart. ws: the same word comes again ch columns of
+    A later (or more), so in another fold if R <= ch, and at most OW + fw pixels earlier. A full column has at
+    least M - edge valid pixels; by the skew a request moves by less than R steps of R words. If all folds have
+    R columns, at least ch // R folds lie between; else the fold of either request may be the narrow one.
     """
     H, W, fh, fw, ch, s, OH, OW = g
     if (fh <= s or OH == 1) and (fw <= s or OW == 1):
         return True
+    if df != WS or R > ch:
+        return False
     M, K = OH * OW, fh * fw * ch
-    return df == WS and V == M * K and K % R == 0 and R * (M * (ch // R) - OW - fw - 2 * R - 1) >= cap
+    edge = 0 if V == M * K else OH + OW
+    slack = OW + fw + 2 * R + edge
+    if K % R == 0:
+        return R * ((M - edge) * (ch // R) - slack) >= cap
+    return (M - edge) * (ch + 1) - R * (M + slack) >= cap
 
 
 @kernel
@@ -456,50 +465,46 @@ def _fresh(bits: Words, stamps: Integers, epoch: int, start: int, stop: int, put
 
 @kernel
 def _line(df: int, g: tuple[int, ...], item: int) -> tuple[int, int, int]:
-    """(word of step 0, lines, valid steps per line) of a port; see ``_run``."""
-    H, W, fh, fw, ch, s, OH, OW = g
-    if df == WS:
-        a, b, k = item // (fw * ch), item % (fw * ch) // ch, item % ch
-        line = (W + s - 1) // s
-        word = ((k * H + a) * s + b % s) * line + b // s
-        return word, min(OH, (H - a + s - 1) // s), min(OW, (W - b + s - 1) // s)
-    r, c = item // OW, item % OW
-    return (r * W + c) * s * ch, max(0, min(fh, H - r * s)), max(0, min(fw, W - c * s)) * ch
+    """(word of request 0, requests up to the last line, requests per line inside the ifmap) of a port.
 
-
-@kernel
-def _run(df: int, g: tuple[int, ...], top: int, step: int, word: int, high: int, wide: int) -> tuple[int, int]:
-    """(shift, end): in steps step..end-1 the port asks for the words shift + step, or for NOTHING.
-
-    A port walks along lines of the ifmap: os one row of A (taps 0, 1, ...), is the same backwards (taps
-    top - 1, top - 2, ...), ws one column of A (pixels 0, 1, ...). Words are numbered so that steps in a line
-    are consecutive: os [row][column][channel], is the same backwards, ws [channel][row][column mod s][div s].
+    A port walks along lines of the ifmap: os and is one row of A (taps), ws one column of A (pixels). Words are
+    numbered so that those of a line are consecutive: os and is [row][column][channel], ws
+    [channel][row][column mod s][column div s].
     """
     H, W, fh, fw, ch, s, OH, OW = g
     if df == WS:
-        length, jump = OW, s * s * ((W + s - 1) // s) - OW
+        a, b, k = item // (fw * ch), item % (fw * ch) // ch, item % ch
+        word = ((k * H + a) * s + b % s) * ((W + s - 1) // s) + b // s
+        return word, min(OH, (H - a + s - 1) // s) * OW, min(OW, (W - b + s - 1) // s)
+    r, c = item // OW, item % OW
+    return (r * W + c) * s * ch, max(0, min(fh, H - r * s)) * fw * ch, max(0, min(fw, W - c * s)) * ch
+
+
+@kernel
+def _run(ports: Integers, c: int, t: int, length: int, jump: int) -> None:
+    """Move port c to the run that holds its request t: it asks there for the words shift + t, or for NOTHING.
+
+    ports: for every port (word, limit, wide) of ``_line``, then (shift, first, end) of the run.
+    """
+    limit, wide = ports[c, 1], ports[c, 2]
+    if t == ports[c, 5] and wide == length and t < limit and ports[c, 3] != NOTHING:  # the next line
+        ports[c, 3] += jump
+        ports[c, 4] = t
+        ports[c, 5] = t + length
+        return
+    line = t // length
+    start = line * length
+    if t >= limit:
+        ports[c, 3], ports[c, 4], ports[c, 5] = NOTHING, limit, NEVER
+    elif t - start >= wide:
+        ports[c, 3], ports[c, 4], ports[c, 5] = NOTHING, start + wide, start + length
     else:
-        length, jump = fw * ch, (W - fw) * ch
-    if df == IS:
-        tap = top - 1 - step
-        a = tap // length
-        if a >= high:
-            return NOTHING, top - high * length
-        if tap - a * length >= wide:
-            return NOTHING, top - a * length - wide
-        return H * W * ch - top - word - a * jump, top - a * length
-    a = step // length
-    if a >= high:
-        return NOTHING, NEVER
-    if step - a * length >= wide:
-        return NOTHING, (a + 1) * length
-    return word + a * jump, a * length + wide
+        ports[c, 3], ports[c, 4], ports[c, 5] = ports[c, 0] + line * jump, start, start + wide
 
 
 @kernel
 def _ask(
     df: int,
-    g: tuple[int, ...],
     fold: tuple[int, ...],
     start: int,
     stop: int,
@@ -510,53 +515,49 @@ def _ask(
     put: bool,
 ) -> int:
     """``_fresh`` for steps start..stop-1 of all ports of a fold; without ``put`` an upper bound of it."""
-    count, depth, top = fold
+    count, depth, top, length, jump = fold
     first, last = 0, count
     if df != IS:
         first, last = max(0, start - depth + 1), min(count, stop)
     new = 0
-    for port in range(first, last):
-        step, upto = start, stop
+    for c in range(first, last):
+        t, upto = top - stop, top - start
         if df != IS:
-            step, upto = max(0, start - port), min(depth, stop - port)
-        word, high, wide, shift, end = ports[port]
-        while step < upto:
-            if step >= end:
-                shift, end = _run(df, g, top, step, word, high, wide)
-            until = min(upto, end)
+            t, upto = max(0, start - c), min(depth, stop - c)
+        while t < upto:
+            if t < ports[c, 4] or t >= ports[c, 5]:
+                _run(ports, c, t, length, jump)
+            shift, until = ports[c, 3], min(upto, ports[c, 5])
             if shift != NOTHING:
-                new += _fresh(bits, stamps, epoch, shift + step, shift + until, put)
-            step = until
-        if put:
-            ports[port, 3], ports[port, 4] = shift, end
+                new += _fresh(bits, stamps, epoch, shift + t, shift + until, put)
+            t = until
     return new
 
 
 @kernel
 def _fill(
     df: int,
-    g: tuple[int, ...],
     fold: tuple[int, ...],
     n: int,
-    port: int,
+    start: int,
     room: int,
     ports: Integers,
     bits: Words,
     stamps: Integers,
     epoch: int,
 ) -> tuple[int, int]:
-    """Step n word by word from ``port`` on, until ``room`` new words came: (new words, port of the last one)."""
-    count, depth, top = fold
-    first, last = port, count
+    """Step n word by word from a port on, until ``room`` new words came: (new words, port of the last one)."""
+    count, depth, top, length, jump = fold
+    first, last = start, count
     if df != IS:
-        first, last = max(port, n - depth + 1), min(count, n + 1)
+        first, last = max(start, n - depth + 1), min(count, n + 1)
     new = 0
     for c in range(first, last):
-        step = n if df == IS else n - c
-        if step >= ports[c, 4]:
-            ports[c, 3], ports[c, 4] = _run(df, g, top, step, ports[c, 0], ports[c, 1], ports[c, 2])
+        t = top - 1 - n if df == IS else n - c
+        if t < ports[c, 4] or t >= ports[c, 5]:
+            _run(ports, c, t, length, jump)
         if ports[c, 3] != NOTHING:
-            word = ports[c, 3] + step
+            word = ports[c, 3] + t
             w, bit = word >> 6, np.uint64(1) << np.uint64(word & 63)
             held = bits[w] if stamps[w] == epoch else np.uint64(0)
             if held & bit == np.uint64(0):
@@ -566,6 +567,124 @@ def _fill(
                 if new == room:
                     return new, c
     return new, count
+
+
+@kernel
+def _cover(
+    g: tuple[int, ...], start: int, stop: int, bits: Words, stamps: Integers, epoch: int, put: bool
+) -> int:
+    """``_fresh`` for all taps of rows start..stop-1 of A (os, is; no gaps between windows), or an upper bound."""
+    H, W, fh, fw, ch, s, OH, OW = g
+    first, last = start // OW, (stop - 1) // OW
+    new, left, right = 0, W, 0
+    for r in range(first, last + 1):
+        x0 = start % OW * s if r == first else 0
+        x1 = min(W, (stop - 1) % OW * s + fw) if r == last else W
+        a = max(0, fh - s) if left <= x0 and x1 <= right else 0  # lines shared with the row before
+        left, right = x0, x1
+        line, end = r * s + a, min(H, r * s + fh)
+        lines = end - line if x1 - x0 == W else 1  # whole lines are one range
+        while line < end:
+            low, high = (line * W + x0) * ch, ((line + lines - 1) * W + x1) * ch
+            new += _fresh(bits, stamps, epoch, low, high, put)
+            line += lines
+    return new
+
+
+@kernel
+def _skip(
+    df: int,
+    g: tuple[int, ...],
+    width: int,
+    block: int,
+    blocks: int,
+    room: int,
+    bits: Words,
+    stamps: Integers,
+    epoch: int,
+) -> tuple[int, int]:
+    """Take whole blocks of ``width`` rows of A that bring at most ``room`` new words: (blocks, new words)."""
+    M, fh, fw, ch, s = g[6] * g[7], g[2], g[3], g[4], g[5]
+    if df == WS or fh < s or fw < s:
+        return 0, 0
+    many = min(blocks - block, room // (width * s * s * ch) + 1)
+    while many > 0:
+        start, stop = block * width, min(M, (block + many) * width)
+        if _cover(g, start, stop, bits, stamps, epoch, False) <= room:
+            return many, _cover(g, start, stop, bits, stamps, epoch, True)
+        many //= 2
+    return 0, 0
+
+
+@kernel
+def _fold(
+    df: int,
+    g: tuple[int, ...],
+    R: int,
+    C: int,
+    L: int,
+    cap: int,
+    index: int,
+    state: Integers,
+    places: Integers,
+    ports: Integers,
+    bits: Words,
+    stamps: Integers,
+) -> int:
+    """One fold of ``_scan``: 0, or TWO_FLUSHES, or REPEATS."""
+    M, K = g[6] * g[7], g[2] * g[3] * g[4]
+    depth, first, top = M if df == WS else K, index * R, 0
+    if df == IS:
+        RF = -(-K // R)
+        first, top = index // RF * C, min(K, (index % RF) * R + R)
+        count, steps = min(C, M - first), top - (index % RF) * R
+        offset = index * L + R - steps
+    else:
+        count = min(R, (K if df == WS else M) - first)
+        steps = depth + count - 1
+        offset = index * L + (0 if df == OS else R)
+    if df != IS or top <= R:
+        for c in range(count):
+            ports[c, 0], ports[c, 1], ports[c, 2] = _line(df, g, first + c)
+            ports[c, 3], ports[c, 4], ports[c, 5] = NOTHING, -1, -1
+    W, fw, ch, s, OW = g[1], g[3], g[4], g[5], g[7]
+    length, jump = (OW, s * s * ((W + s - 1) // s) - OW) if df == WS else (fw * ch, (W - fw) * ch)
+    shape = (count, depth, top, length, jump)
+    now, then, q, epoch = state[NOW], 1 - state[NOW], state[HELD], state[EPOCH]
+    n, port, new = 0, 0, count
+    while n < steps:
+        if port == 0:
+            upto = min(steps, n + (cap - 1 - q) // count)
+            if upto - n < 8 and 32 * new < cap - q:  # misses are rare: look whether 16 steps fit
+                upto = min(steps, n + 16)
+                if q + _ask(df, shape, n, upto, ports, bits, stamps, epoch, False) >= cap:
+                    upto = n
+            if upto - n >= 4 or upto == steps:
+                q += _ask(df, shape, n, upto, ports, bits, stamps, epoch, True)
+                n = upto
+                continue
+        new, port = _fill(df, shape, n, port, cap - q, ports, bits, stamps, epoch)
+        q += new
+        if q == cap:
+            found = state[now]
+            if found > 0 and places[now, found - 1] // max(R, C) == offset + n:
+                return TWO_FLUSHES
+            place = (offset + n) * max(R, C) + port
+            places[now, found] = place
+            state[now] = found + 1
+            q = 0
+            epoch += 1
+            while state[NEXT] < state[then] and places[then, state[NEXT]] < place:
+                state[NEXT] += 1
+            if state[NEXT] < state[then] and places[then, state[NEXT]] == place:
+                state[EPOCH] = epoch
+                return REPEATS
+            port += 1
+        if port >= count:
+            n += 1
+            port = 0
+    state[HELD], state[EPOCH] = q, epoch
+    return 0
 
 
 @kernel
@@ -584,76 +703,43 @@ def _scan(
     """(DRAM reads, flushes, row of the last flush, reason) of an ifmap stream with reuse.
 
     What the set holds depends only on the place of the last flush: everything asked for since. So the order
-    of requests matters only where the set fills up, and steps that cannot fill it are taken together, port by
-    port. And every pass asks for the same words: from a flush at the place of a flush in the pass before on,
-    all passes are like the pass before.
+    of requests matters only where the set fills up, and requests that cannot fill it are taken together. And
+    every pass asks for the same words: from a flush at the place of a flush in the pass before on, all passes
+    are like the pass before.
     """
     M, K = g[6] * g[7], g[2] * g[3] * g[4]
-    S, depth = (K, M) if df == WS else (M, K)
     RF = -(-(M if df == OS else K) // R)
+    per_block = RF if df == IS else 1  # a block: the folds of one row range of A (os, is) or a fold (ws)
+    blocks, width = (-(-M // C), C) if df == IS else (RF, R)
     places = np.empty((2, V // cap + 2), np.int64)  # of the flushes in the pass before and in this one
-    found = np.zeros(2, np.int64)
-    ports = np.empty((max(R, C), 5), np.int64)
-    epoch = stamps[-1] + 1  # the last place is a counter that outlives the scan
-    q, flushes, held_before, row = 0, 0, 0, -1
+    ports = np.empty((max(R, C), 8), np.int64)
+    state = np.zeros(6, np.int64)
+    state[EPOCH] = stamps[-1] + 1  # the last place is a counter that outlives the scan
+    flushes, held_before, outcome = 0, 0, 0
     for turn in range(passes):
         now, then = turn % 2, 1 - turn % 2
-        found[now] = 0
-        candidate = 0
-        for fold in range(RF * (-(-M // C)) if df == IS else RF):
-            if df == IS:
-                first, top = fold // RF * C, min(K, (fold % RF) * R + R)
-                count, steps = min(C, M - first), top - (fold % RF) * R
-                offset = fold * L + R - steps
-            else:
-                first, top = fold * R, 0
-                count = min(R, S - first)
-                steps = depth + count - 1
-                offset = fold * L + (0 if df == OS else R)
-            for c in range(count):
-                ports[c, 0], ports[c, 1], ports[c, 2] = _line(df, g, first + c)
-                ports[c, 3], ports[c, 4] = NOTHING, -1
-            shape = (count, depth, top)
-            n, port, new = 0, 0, count
-            while n < steps:
-                if port == 0:
-                    upto = min(steps, n + (cap - 1 - q) // count)
-                    if upto - n < 8 and 32 * new < cap - q:  # misses are rare: look whether 16 steps fit
-                        upto = min(steps, n + 16)
-                        if q + _ask(df, g, shape, n, upto, ports, bits, stamps, epoch, False) >= cap:
-                            upto = n
-                    if upto - n >= 4 or upto == steps:
-                        q += _ask(df, g, shape, n, upto, ports, bits, stamps, epoch, True)
-                        n = upto
-                        continue
-                new, port = _fill(df, g, shape, n, port, cap - q, ports, bits, stamps, epoch)
-                q += new
-                if q == cap:
-                    place = (offset + n) * max(R, C) + port
-                    if found[now] > 0 and places[now, found[now] - 1] // max(R, C) == offset + n:
-                        stamps[-1] = epoch
+        state[now], state[NEXT], state[NOW] = 0, 0, now
+        block = 0
+        while block < blocks:
+            room = cap - 1 - state[HELD]
+            many, new = _skip(df, g, width, block, blocks, room, bits, stamps, state[EPOCH])
+            state[HELD] += new
+            for fold in range(block * per_block, (block + (many == 0)) * per_block):
+                outcome = _fold(df, g, R, C, L, cap, fold, state, places, ports, bits, stamps)
+                if outcome:
+                    stamps[-1] = state[EPOCH]
+                    if outcome == TWO_FLUSHES:
                         return 0, 0, 0, TWO_FLUSHES
-                    q = 0
-                    epoch += 1
-                    flushes += 1
-                    places[now, found[now]] = place
-                    found[now] += 1
-                    row = turn * RF * L + offset + n
-                    while turn > 0 and candidate < found[then] and places[then, candidate] < place:
-                        candidate += 1
-                    if turn > 0 and candidate < found[then] and places[then, candidate] == place:
-                        after = found[then] - 1 - candidate
-                        flushes += after + (passes - 1 - turn) * (found[now] + after)
-                        row = (passes - 1) * RF * L + places[then, found[then] - 1] // max(R, C)
-                        stamps[-1] = epoch
-                        return flushes * cap + held_before, flushes, row, 0
-                    port += 1
-                if port >= count:
-                    n += 1
-                    port = 0
-        held_before = q
-    stamps[-1] = epoch
-    return flushes * cap + q, flushes, row, 0
+                    after = state[then] - 1 - state[NEXT]
+                    flushes += state[now] + after + (passes - 1 - turn) * (state[now] + after)
+                    row = (passes - 1) * RF * L + places[then, state[then] - 1] // max(R, C)
+                    return flushes * cap + held_before, flushes, row, 0
+            block += max(1, many)
+        held_before = state[HELD]
+        flushes += state[now]
+    stamps[-1] = state[EPOCH]
+    row = (passes - 1) * RF * L + places[now, state[now] - 1] // max(R, C)
+    return flushes * cap + held_before, flushes, row, 0
 
 
 # ---- write buffer ------------------------------------------------------------------------------------------

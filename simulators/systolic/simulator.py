@@ -25,6 +25,7 @@ every compute cycle, used or not; a stalled array is gated.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -34,7 +35,7 @@ import numpy.typing as npt
 
 from archgym.errors import UsageError
 from archgym.metrics import Constraint, Metric
-from archgym.simulator import Seeds, Simulator
+from archgym.simulator import Reproduction, Seeds, Simulator
 from archgym.space import Codes, Columns, DesignSpace, Level, Parameter
 from archgym.technology import arithmetic, dram, registers, sram, wires
 from archgym.workload import Layer, Network, Workload
@@ -229,6 +230,12 @@ class Systolic(Simulator):
             "dram_bytes": (at["dram_bits"] / 8).tolist(),
             "energy_j": (energy / c.batch).tolist(),
         }
+
+    def reproduce(self, rows: Sequence[Mapping[str, str]]) -> Reproduction:
+        """Layers measured with SCALE-Sim 3.0.0; see ``.validation`` for the columns."""
+        from .validation import reproduce
+
+        return reproduce(rows)
 
     def _layers(self, network: Network, *, merge: bool = True) -> tuple[npt.NDArray[np.int64], tuple[Layer, ...]]:
         merge = merge and not self.config.keep_on_chip

@@ -1,0 +1,223 @@
+"""Commands that look without searching: list, show, eval, validate."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from archgym import config as configs
+from archgym.envs.registration import IDS
+from archgym.errors import UnknownNameError, UsageError
+from archgym.objective import NAMED
+from archgym.problem import Problem
+from archgym.registry import AGENTS, SIMULATORS
+from archgym.suite.problems import PROBLEMS
+from archgym.validation import validate
+from archgym.workload import load_workload, workload_names
+
+from .options import (
+    AggregateOption,
+    JsonOption,
+    LimitOption,
+    ProblemArgument,
+    SetOption,
+    WorkloadOption,
+    print_json,
+    problem_spec,
+)
+from .tables import columns_table, make_console, number, space_table
+from .tables import show as show_table
+
+
+def _catalogue() -> dict[str, list[str]]:
+    return {
+        "simulators": list(SIMULATORS.names()),
+        "workloads": list(workload_names()),
+        "objectives": [*NAMED, "any metric", "pareto:METRIC,METRIC,…", "archgym-target:METRIC=TARGET,…"],
+        "agents": list(AGENTS.names()),
+        "problems": list(PROBLEMS),
+        "environments": list(IDS),
+    }
+
+
+def list_names(
+    kind: Annotated[
+        str | None, typer.Argument(help="simulators, workloads, objectives, agents, problems, environments.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what there is."""
+    catalogue = _catalogue()
+    if kind is not None and kind not in catalogue:
+        raise UnknownNameError("kind of component", kind, catalogue)
+    chosen = {kind: catalogue[kind]} if kind is not None else catalogue
+    if as_json:
+        print_json(chosen)
+        return
+    for name, members in chosen.items():
+        typer.echo(f"{name}: {', '.join(members)}")
+
+
+def show(
+    what: Annotated[str, typer.Argument(help="A simulator, workload (or its file), agent, or problem.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Describe a simulator, a workload, an agent or a problem."""
+    console = make_console()
+    if what in AGENTS.names():
+        _show_agent(console, what, as_json)
+    elif what in SIMULATORS.names():
+        _show_problem(console, Problem(_any_problem(what)), as_json)
+    elif what in PROBLEMS or ("/" in what and not what.endswith((".csv", ".json"))):
+        _show_problem(console, Problem(problem_spec(what)), as_json)
+    elif what in workload_names() or what.endswith((".csv", ".json")):
+        _show_workload(console, what, as_json)
+    else:
+        names = [*SIMULATORS.names(), *AGENTS.names(), *workload_names(), *PROBLEMS]
+        raise UnknownNameError("simulator, agent, workload or problem", what, names)
+
+
+def _any_problem(simulator: str) -> Any:
+    from archgym.problem import ProblemSpec
+
+    kinds = SIMULATORS.load(simulator).accepts
+    name = next(n for n in workload_names() if load_workload(n).kind in kinds)
+    return ProblemSpec(simulator, (name,), SIMULATORS.load(simulator).metrics[0].name)
+
+
+def _show_agent(console: Console, name: str, as_json: bool) -> None:
+    cls = AGENTS.load(name)
+    defaults = configs.to_json(cls.Config())
+    if as_json:
+        print_json({"agent": name, "needs": cls.needs, "config": defaults, "search_space": cls.search_space})
+        return
+    console.print(f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}  (needs the {cls.needs} track)")
+    rows = [[key, value, str(cls.search_space.get(key, ""))] for key, value in defaults.items()]
+    if rows:
+        show_table(console, f"--set agent.KEY=VALUE of {name}", ["key", "default", "tuning values"], rows)
+
+
+def _show_problem(console: Console, problem: Problem, as_json: bool) -> None:
+    defaults = configs.to_json(problem.simulator.config)
+    if as_json:
+        print_json(
+            {
+                "problem": problem.spec.label,
+                "space": problem.space.to_dict(),
+                "size": str(problem.space.size),
+                "metrics": [dataclasses.asdict(m) for m in problem.metrics.values()],
+                "constraints": list(problem.constraint_names),
+                "config": defaults,
+                "baseline": problem.baseline,
+            }
+        )
+        return
+    space_table(console, problem)
+    shown = [[name, m.unit, problem.baseline_metrics[name], m.doc] for name, m in problem.metrics.items()]
+    show_table(console, "metrics", ["metric", "unit", "at the baseline", "meaning"], shown)
+    limits = [[c.name, c.unit, c.doc] for c in problem.simulator.constraints]
+    show_table(console, "physical constraints", ["constraint", "unit of slack", "meaning"], limits)
+    options = [[key, str(value)] for key, value in defaults.items()]
+    show_table(console, "--set sim.KEY=VALUE", ["key", "value"], options)
+
+
+def _show_workload(console: Console, name: str, as_json: bool) -> None:
+    network = load_workload(name)
+    if as_json:
+        print_json({"workload": network.to_dict(), "macs": network.macs, "weights": network.weights})
+        return
+    console.print(f"{network.name}: {number(network.macs)} MACs, {number(network.weights)} weights", soft_wrap=True)
+    if network.source:
+        console.print(network.source, soft_wrap=True)
+    fields = ("name", "N", "G", "K", "C", "H", "W", "R", "S")
+    rows = [
+        [
+            *(getattr(layer, f) for f in fields),
+            layer.P,
+            layer.Q,
+            f"{layer.stride[0]}x{layer.stride[1]}",
+            f"{layer.padding[0]}x{layer.padding[1]}",
+            layer.repeats,
+            layer.macs,
+        ]
+        for layer in network.layers
+    ]
+    show_table(console, "layers", [*fields, "P", "Q", "stride", "padding", "repeats", "MACs"], rows)
+
+
+def evaluate(
+    problem: ProblemArgument,
+    design: Annotated[
+        list[str] | None,
+        typer.Option("--design", metavar="PARAMETER=LEVEL", help="Repeatable; the rest is the baseline."),
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Also print the table of layers.")] = False,
+    workload: WorkloadOption = None,
+    settings: SetOption = None,
+    limits: LimitOption = None,
+    aggregate: AggregateOption = "geomean",
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate one design: metrics, slacks, reward."""
+    ready = Problem(problem_spec(problem, workload, settings, limits, aggregate))
+    chosen: dict[str, Any] = dict(ready.baseline)
+    for text in design or ():
+        name, equals, level = text.partition("=")
+        if not equals:
+            raise UsageError(f"--design: expected PARAMETER=LEVEL, got '{text}'")
+        parameter = ready.space[name]
+        chosen[name] = parameter.levels[parameter.index(level)]
+    codes = ready.space.encode([chosen])
+    evaluation = ready.evaluate(codes)
+    slacks = dict(zip(ready.constraint_names, evaluation.violations[0].tolist(), strict=True))
+    tables = {w.name: ready.simulator.breakdown(ready.lift(codes), w) for w in ready.workloads} if layers else {}
+    outcome = {
+        "design": chosen,
+        "feasible": bool(evaluation.feasible[0]),
+        "reason": ready.explain(evaluation, 0),
+        "reward": float(evaluation.reward[0]),
+        "metrics": {name: float(column[0]) for name, column in evaluation.metrics.items()},
+        "violations": slacks,
+    }
+    if as_json:
+        print_json({**outcome, "layers": tables} if layers else outcome)
+        return
+    console = make_console()
+    console.print(" ".join(f"{k}={v}" for k, v in chosen.items()), soft_wrap=True)
+    units = ready.metrics
+    rows = [[name, value, units[name].unit, units[name].doc] for name, value in outcome["metrics"].items()]  # type: ignore[attr-defined]
+    show_table(console, "metrics", ["metric", "value", "unit", "meaning"], rows)
+    shown = [[name, value, "ok" if value <= 0 else "VIOLATED"] for name, value in slacks.items()]
+    show_table(console, "constraints: (value - limit) / |limit|", ["constraint", "relative slack", ""], shown)
+    for name, table in tables.items():
+        columns_table(console, f"layers of {name}", table)
+    verdict = f"reward {outcome['reward']:.6g}" if outcome["feasible"] else f"infeasible: {outcome['reason']}"
+    console.print(verdict, soft_wrap=True)
+
+
+def validate_table(
+    simulator: Annotated[str, typer.Argument(help="Registered simulator.")],
+    table: Annotated[Path, typer.Argument(help="CSV measured with the original tool.")],
+    as_json: JsonOption = False,
+) -> int:
+    """Recompute a table measured with the original tool and compare column by column."""
+    report = validate(simulator, table)
+    if as_json:
+        print_json(report.to_dict())
+        return 0 if report.passed else 1
+    console = make_console()
+    checked = report.rows - report.skipped
+    rows = [
+        [name, checked, c.exact, f"{c.max_rel_error:.2e}", c.tolerance, "PASS" if c.passed else "FAIL"]
+        for name, c in report.columns.items()
+    ]
+    header = ["column", "rows", "exact", "largest relative error", "tolerance", ""]
+    show_table(
+        console, f"{simulator} against {table.name}: {checked} rows checked, {report.skipped} skipped", header, rows
+    )
+    console.print("PASS" if report.passed else ("FAIL" if checked else "FAIL: no row of this table could be checked"))
+    return 0 if report.passed else 1

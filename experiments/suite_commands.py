@@ -1,0 +1,66 @@
+"""``archgym suite``: named problems and their exact optima."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archgym.executor import make_executor
+from archgym.problem import Problem
+from archgym.suite.build import build
+from archgym.suite.problems import PROBLEMS, known
+
+from .options import LimitOption, ProblemArgument, SetOption, WorkloadOption, problem_spec
+from .progress import StudyBar
+from .tables import make_console, show
+
+app = typer.Typer(help="Named problems and their exact optima.")
+
+
+@app.command("list")
+def list_problems() -> None:
+    """The suite's problems with what is known about them."""
+    rows = []
+    for name in PROBLEMS:
+        found = known(name)
+        if found is None:
+            rows.append([name, "", "", "", "", "not built yet"])
+        else:
+            share = [f"{found[f'within_{p}_percent']:.2e}" for p in (1, 5)]
+            rows.append([name, found["designs"], found["feasible"], *share, f"{found['optimum']['reward']:.6f}"])
+    show(make_console(), "suite", ["problem", "designs", "feasible", "within 1 %", "within 5 %", "best reward"], rows)
+
+
+@app.command("build")
+def build_problem(
+    problem: ProblemArgument,
+    workload: WorkloadOption = None,
+    settings: SetOption = None,
+    limits: LimitOption = None,
+    executor: Annotated[str, typer.Option(help="serial or threads.")] = "serial",
+    jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write; default: print it.")] = None,
+) -> None:
+    """Enumerate a problem: optimum, Pareto front, share of near-optimal designs."""
+    ready = Problem(problem_spec(problem, workload, settings, limits))
+    workers = make_executor(executor, jobs)
+    with StudyBar(ready.space.size, f"enumerate {problem}") as bar:
+        try:
+            result = build(ready, executor=workers, on_chunk=bar.at)
+        finally:
+            workers.close()
+    text = json.dumps(result, indent=1) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    part = out.with_suffix(out.suffix + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(out)
+    typer.echo(
+        f"{problem}: {result['feasible']} of {result['distinct']} designs feasible, best reward "
+        f"{result['optimum']['reward']:.6f}, {result['within_1_percent']:.3%} within 1 %, "
+        f"{result['within_5_percent']:.3%} within 5 %, front of {len(result['front'])}; written to {out}"
+    )

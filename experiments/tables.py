@@ -1,0 +1,91 @@
+"""Tables for people: designs, fronts, layers, spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from archgym.problem import Problem
+from archgym.study import Summary
+
+_WIDTH = 200  # of a table at most; a narrower terminal wraps whole lines
+
+
+def make_console() -> Console:
+    """Standard output, with text as it is: units in brackets are no markup."""
+    return Console(markup=False, highlight=False)
+
+
+def number(value: Any) -> str:
+    """A value with four significant digits, integers whole."""
+    if isinstance(value, bool | str) or value is None:
+        return str(value)
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}".replace(",", " ") if abs(value) >= 1e4 else str(int(value))
+    return f"{value:.4g}"
+
+
+def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print one table; columns of numbers are right-aligned, lines are never folded inside a cell."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, box=SIMPLE_HEAD
+    )
+    for i, name in enumerate(header):
+        numeric = all(isinstance(row[i], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(number(v) for v in row))
+    wide = max(console.width, _WIDTH)
+    for segment_line in console.render_lines(table, console.options.update(width=wide), pad=False):
+        text = Text("".join(segment.text for segment in segment_line).rstrip())
+        console.print(text, soft_wrap=True)
+
+
+def columns_table(console: Console, title: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Print a table given as columns."""
+    show(console, title, list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def key_metrics(problem: Problem) -> list[str]:
+    """The metrics worth a column: the objective's terms, its limits, and area if there is one."""
+    wanted = [t.metric for t in problem.objective.terms] + [limit.metric for limit in problem.objective.limits]
+    wanted += [name for name in ("latency", "energy", "area") if name in problem.metric_names]
+    return list(dict.fromkeys(wanted))
+
+
+def designs_table(console: Console, title: str, summary: Summary, trials: Sequence[int]) -> None:
+    """Print sampled designs with their outcome, one a line."""
+    problem = summary.problem
+    names = key_metrics(problem)
+    units = {name: problem.metrics[name].unit for name in names}
+    header = ["trial", "reward", *(f"{n} [{units[n]}]" if units[n] else n for n in names), *problem.space.names]
+    rows = []
+    for i in trials:
+        design = problem.space.design(summary.samples.codes[i])
+        outcome = [float(summary.samples.metrics[name][i]) for name in names]
+        rows.append([i, float(summary.samples.reward[i]), *outcome, *design.values()])
+    show(console, title, header, rows)
+
+
+def best_trials(summary: Summary, n: int) -> list[int]:
+    """Trials of the ``n`` best feasible designs, each design once."""
+    samples = summary.samples
+    usable = np.flatnonzero(samples.feasible & ~samples.cached)
+    order = np.argsort(-samples.reward[usable], kind="stable")
+    return [int(i) for i in usable[order[:n]]]
+
+
+def space_table(console: Console, problem: Problem) -> None:
+    """Print the parameters of a problem's space."""
+    rows = []
+    for p in problem.space.parameters:
+        levels = ", ".join(str(v) for v in p.levels)
+        rows.append([p.name, len(p.levels), levels, p.unit, str(problem.baseline[p.name]), p.doc])
+    title = f"{problem.spec.label}: {problem.space.size:.4g} designs"
+    show(console, title, ["parameter", "levels", "values", "unit", "baseline", "meaning"], rows)
