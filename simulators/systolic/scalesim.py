@@ -389,22 +389,17 @@ def _filter_reads(
 def _never_hits(df: int, g: tuple[int, ...], R: int, C: int, V: int, cap: int) -> bool:
     """True only where no ifmap word is asked for again within cap requests of the stream.
 
-    Disjoint windows: a word comes once per pass, V requests apart. ws: the same word comes again ch columns of
-    A later (or more), so in another fold if R <= ch, and at most OW + fw pixels earlier. A full column has at
-    least M - edge valid pixels; by the skew a request moves by less than R steps of R words. If all folds have
-    R columns, at least ch // R folds lie between; else the fold of either request may be the narrow one.
+    Disjoint windows: a word comes once per pass, V requests apart. ws: the same word comes again ch or more
+    columns of A later, so ch // R folds of R columns or more, at most OW + fw pixels earlier in the column; a
+    step has at most min(R, M) requests. Less the taps outside the ifmap, and the columns that the last fold lacks.
     """
     H, W, fh, fw, ch, s, OH, OW = g
     if (fh <= s or OH == 1) and (fw <= s or OW == 1):
         return True
-    if df != WS or R > ch:
-        return False
     M, K = OH * OW, fh * fw * ch
     edge = 0 if V == M * K else OH + OW
-    slack = OW + fw + 2 * R + edge
-    if K % R == 0:
-        return R * ((M - edge) * (ch // R) - slack) >= cap
-    return (M - edge) * (ch + 1) - R * (M + slack) >= cap
+    lost = (OW + fw + 1) * min(R, M) + R * edge + (-K) % R * M
+    return df == WS and R * (M - edge) * (ch // R) - lost >= cap
 
 
 @kernel
