@@ -71,11 +71,11 @@ class Genetic(Agent):
         self._founders -= founders
         parts = [self._unseen.draw(founders, self.rng)]
         children = n - founders
-        for _ in range(_TRIES if len(self._codes) else 0):
+        for attempt in range(_TRIES if len(self._codes) else 0):
             missing = children - sum(map(len, parts[1:]))
             if missing == 0:
                 break
-            parts.append(self._unseen.claim(self._children(missing), missing))
+            parts.append(self._unseen.claim(self._children(missing, 1 + attempt), missing))
         parts.append(self._unseen.draw(n - sum(map(len, parts)), self.rng))
         return np.concatenate(parts)
 
@@ -94,13 +94,14 @@ class Genetic(Agent):
         order = first[np.lexsort(rank[first].T[::-1])][: self.config.population]
         self._codes, self._rank = codes[order], rank[order]
 
-    def _children(self, n: int) -> Codes:
+    def _children(self, n: int, boldness: int) -> Codes:
+        """``n`` children; where they keep being known designs, the caller makes mutation bolder."""
         d, rng, c = len(self.space), self.rng, self.config
         contestants = rng.integers(0, len(self._codes), size=(n, 2, c.tournament))
         mother, father = self._codes[contestants.min(axis=2)].transpose(1, 0, 2)  # survivors are sorted: best wins
         mixed = (rng.random((n, 1)) < c.crossover) & (rng.random((n, d)) < 0.5)
         child = np.where(mixed, father, mother)
-        mutated = rng.random((n, d)) < c.mutation / d
+        mutated = rng.random((n, d)) < boldness * c.mutation / d
         mutated[np.arange(n), rng.integers(0, d, size=n)] |= ~mixed.any(axis=1)  # a clone is never useful
         jump = (child + 1 + rng.integers(0, np.maximum(self.space.nvec - 1, 1), size=(n, d))) % self.space.nvec
         moved = child + np.where(rng.random((n, d)) < 0.5, -1, 1)

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
+import orjson
 
 from archgym.errors import LogError
 from archgym.evaluation import Evaluation
@@ -54,7 +54,7 @@ class StudyLog:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not spec.exists():
                 _write_atomically(spec, text)
-            self._trials = open(self.folder / TRIALS, "a+", encoding="utf-8")  # noqa: SIM115 - closed by close()
+            self._trials = open(self.folder / TRIALS, "ab")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
         _lock(self._trials, self.folder)
@@ -68,7 +68,10 @@ class StudyLog:
         Raises:
             LogError: the disk is full or the folder has become unwritable; nothing before is lost.
         """
-        lines = "".join(f"{json.dumps(row)}\n" for row in rows_as_json(evaluation, reasons, trial=trial, ask=ask))
+        lines = b"".join(
+            orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+            for row in rows_as_json(evaluation, reasons, trial=trial, ask=ask)
+        )
         try:
             self._trials.write(lines)
             self._trials.flush()
@@ -91,33 +94,32 @@ class StudyLog:
 
 
 def rows_as_json(evaluation: Evaluation, reasons: Sequence[str], *, trial: int, ask: int) -> Iterator[dict[str, Any]]:
-    """The rows of an evaluation as plain JSON objects, in the order of the journal's fields."""
+    """The rows of an evaluation as plain objects, in the order of the journal's fields; NaN is written as null."""
     names = evaluation.metric_names
-    metrics = _nullable(evaluation.metric_values)
-    violations = _nullable(evaluation.violations)
-    values = _nullable(evaluation.values)
-    codes = evaluation.codes.tolist()
-    flags = zip(evaluation.feasible.tolist(), evaluation.reward.tolist(), evaluation.cached.tolist(), strict=True)
-    for i, (feasible, reward, cached) in enumerate(flags):
+    columns = (
+        evaluation.codes.tolist(),
+        evaluation.metric_values.tolist(),
+        evaluation.violations.tolist(),
+        evaluation.feasible.tolist(),
+        reasons,
+        evaluation.reward.tolist(),
+        evaluation.values.tolist(),
+        evaluation.cached.tolist(),
+    )
+    for i, row in enumerate(zip(*columns, strict=True), start=trial):
+        codes, metrics, violations, feasible, reason, reward, values, cached = row
         yield {
-            "trial": trial + i,
+            "trial": i,
             "ask": ask,
-            "codes": codes[i],
-            "metrics": dict(zip(names, metrics[i], strict=True)),
-            "violations": violations[i],
+            "codes": codes,
+            "metrics": dict(zip(names, metrics, strict=True)),
+            "violations": violations,
             "feasible": feasible,
-            "reason": reasons[i],
+            "reason": reason,
             "reward": reward,
-            "values": values[i],
+            "values": values,
             "cached": cached,
         }
-
-
-def _nullable(table: np.ndarray[Any, Any]) -> list[list[float | None]]:
-    rows: list[list[float | None]] = table.tolist()
-    for i in np.flatnonzero(~np.isfinite(table).all(axis=1)):
-        rows[i] = [v if v is not None and np.isfinite(v) else None for v in rows[i]]
-    return rows
 
 
 def read_header(folder: str | Path) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def _parse(path: Path, *, repair: bool) -> Iterator[dict[str, Any]]:
         os.truncate(path, end)
     for number, line in enumerate(data[:end].splitlines()):
         try:
-            row = json.loads(line)
+            row = orjson.loads(line)
         except ValueError:
             raise LogError(f"{path}: line {number + 1} is not JSON; the file is damaged") from None
         if not isinstance(row, dict) or tuple(row) != _FIELDS or row["trial"] != number:
@@ -172,7 +174,7 @@ def _same_header(spec: Path, header: dict[str, Any]) -> None:
         )
 
 
-def _lock(stream: IO[str], folder: Path) -> None:
+def _lock(stream: IO[bytes], folder: Path) -> None:
     try:
         import fcntl
     except ImportError:  # not POSIX: run one process per folder

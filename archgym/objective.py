@@ -147,20 +147,16 @@ class Objective:
             return self._target_reward(metrics)
         if not self.reference:
             raise UsageError("the objective has no reference yet; call with_reference first")
-        columns = [np.asarray(metrics[t.metric], np.float64).tolist() for t in self.terms]
-        weights = [t.weight for t in self.terms]
-        # math.log, not np.log: NumPy's vectorised version differs between CPUs in the last bit.
-        scales = [math.log(value) for _, value in self.reference]
-        out = [self._log_reward(row, weights, scales) for row in zip(*columns, strict=True)]
-        return np.array(out, np.float64)
-
-    def _log_reward(self, row: tuple[float, ...], weights: list[float], scales: list[float]) -> float:
-        total = 0.0
-        for value, weight, scale in zip(row, weights, scales, strict=True):
-            if not 0.0 < value < math.inf:
-                return self.floor
-            total -= weight * (math.log(value) - scale)
-        return max(total, self.floor)
+        total: Floats | None = None
+        for term, (_, scale) in zip(self.terms, self.reference, strict=True):
+            column = np.asarray(metrics[term.metric], np.float64)
+            usable = (column > 0.0) & (column < np.inf)
+            # math.log, not np.log: NumPy's vectorised version differs between CPUs in the last bit.
+            logs = np.array([math.log(v) for v in np.where(usable, column, 1.0).tolist()], np.float64)
+            part = np.where(usable, -term.weight * (logs - math.log(scale)), -np.inf)
+            total = part if total is None else total + part
+        assert total is not None
+        return np.maximum(total, self.floor)
 
     def _target_reward(self, metrics: Mapping[str, Floats]) -> Floats:
         out = np.ones(len(next(iter(metrics.values()))))

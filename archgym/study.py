@@ -307,6 +307,8 @@ def _compare(logged: Any, fresh: Any, where: str = "", row: int = -1) -> None:
         same = isinstance(logged, list) and len(logged) == len(fresh)
         for i in range(len(fresh)) if same else ():
             _compare(logged[i], fresh[i], f"{where}[{i}]", row)
+    elif isinstance(fresh, float) and math.isnan(fresh):
+        same = logged is None
     elif isinstance(fresh, float) and type(logged) in (int, float):
         same = _close(float(logged), fresh, 1.0 if where.startswith(("reward", "violations")) else 0.0)
     else:

@@ -354,9 +354,9 @@ def _repeat(q: int, cap: int, u: int, p: int) -> tuple[int, int, int, int]:
 
 @kernel
 def _filter_reads(
-    df: int, R: int, C: int, M: int, N: int, K: int, L: int, cap: int
+    df: int, R: int, C: int, M: int, N: int, K: int, L: int, cap: int, timed: bool
 ) -> tuple[int, int, int, int]:
-    """(DRAM reads, flushes, row of the last flush, reason) of the filter buffer."""
+    """(DRAM reads, flushes, row of the last flush if ``timed``, reason) of the filter buffer."""
     if N * K < cap:
         return N * K, 0, 0, 0
     RF, q, reads, flushes = -(-M // R), 0, 0, 0
@@ -382,7 +382,8 @@ def _filter_reads(
                 if row == before:
                     return 0, 0, 0, TWO_FLUSHES
                 before = row
-    return reads, flushes, (_filter_row(last, where, df, R, C, M, N, K, L) if flushes else 0), 0
+    row = _filter_row(last, where, df, R, C, M, N, K, L) if timed and flushes else 0
+    return reads, flushes, row, 0
 
 
 @kernel
@@ -404,9 +405,18 @@ def _never_hits(df: int, g: tuple[int, ...], R: int, C: int, V: int, cap: int) -
 
 @kernel
 def _ifmap_reads(
-    df: int, g: tuple[int, ...], R: int, C: int, N: int, L: int, cap: int, bits: Words, stamps: Integers
+    df: int,
+    g: tuple[int, ...],
+    R: int,
+    C: int,
+    N: int,
+    L: int,
+    cap: int,
+    timed: bool,
+    bits: Words,
+    stamps: Integers,
 ) -> tuple[int, int, int, int]:
-    """(DRAM reads, flushes, row of the last flush, reason) of the ifmap buffer."""
+    """(DRAM reads, flushes, row of the last flush if ``timed``, reason) of the ifmap buffer."""
     M, K = g[6] * g[7], g[2] * g[3] * g[4]
     U, V = _distinct(g), _valid(g, M, K)
     if U < cap:
@@ -422,16 +432,15 @@ def _ifmap_reads(
             if row == before:
                 return 0, 0, 0, TWO_FLUSHES
             before = row
-    return reads, flushes, _ifmap_row(last, df, g, R, C, L, V), 0
+    return reads, flushes, (_ifmap_row(last, df, g, R, C, L, V) if timed else 0), 0
 
 
 # ---- overlapping windows beyond the cap: scan the requests, 64 words at a time ------------------------------
 
 
 @kernel
-def _ones(x: int) -> int:
-    """Bits set in a uint64 (compiles to one instruction)."""
-    v = np.uint64(x)
+def _ones(v: np.uint64) -> np.int64:
+    """Bits set (compiles to one instruction)."""
     v = v - ((v >> np.uint64(1)) & np.uint64(0x5555555555555555))
     v = (v & np.uint64(0x3333333333333333)) + ((v >> np.uint64(2)) & np.uint64(0x3333333333333333))
     v = (v + (v >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -650,12 +659,16 @@ def _fold(
     while n < steps:
         if port == 0:
             upto = min(steps, n + (cap - 1 - q) // count)
-            if upto - n < 8 and 32 * new < cap - q:  # misses are rare: look whether 16 steps fit
-                upto = min(steps, n + 16)
+            guess = min(steps - n, (cap - 1 - q) // (2 * new + 1))
+            if upto - n < 8 and guess >= 4:  # misses are rare: look whether more steps fit
+                upto = n + min(guess, 64)
                 if q + _ask(df, shape, n, upto, ports, bits, stamps, epoch, False) >= cap:
-                    upto = n
-            if upto - n >= 4 or upto == steps:
-                q += _ask(df, shape, n, upto, ports, bits, stamps, epoch, True)
+                    new = 2 * new + 1
+                    continue
+            if upto - n >= 3 or upto == steps:
+                gained = _ask(df, shape, n, upto, ports, bits, stamps, epoch, True)
+                new = gained // (upto - n)
+                q += gained
                 n = upto
                 continue
         new, port = _fill(df, shape, n, port, cap - q, ports, bits, stamps, epoch)
@@ -742,11 +755,11 @@ def _scan(
 
 @kernel
 def _ofmap_writes(
-    df: int, R: int, C: int, M: int, N: int, K: int, L: int, end: int, words: int
+    df: int, R: int, C: int, M: int, N: int, K: int, L: int, end: int, words: int, timed: bool
 ) -> tuple[int, int, int]:
-    """(DRAM writes, first cycle, last cycle) of the write buffer of ``words`` words; ``end`` is the last row.
+    """(DRAM writes, first cycle, last cycle if ``timed``) of a write buffer; ``end`` is the last row.
 
-    Half of the buffer (D words) drains, in bursts of m DRAM rows of C words, whenever D + 1 words are held.
+    Half of the buffer's ``words`` (D words) drains, in bursts of m DRAM rows of C words, whenever D + 1 words are held.
     The array writes at most C words per row, so a burst always ends before the next is due and time plays no
     part: the bursts are a function of the number of words written. (SCALE-Sim 3.0.0, write_buffer)
     """
@@ -770,6 +783,8 @@ def _ofmap_writes(
         left = 1 + (1 if 0 < rest < D else 0)
         if rest == D:
             final += D
+    if not timed:
+        return writes, 0, 0
     start = _ofmap_row(D + 1, df, R, C, M, N, K, L)
     stop = _ofmap_row(final, df, R, C, M, N, K, L) + m - 1
     return writes, start, max(stop, end + left - 1)
@@ -780,11 +795,20 @@ def _ofmap_writes(
 
 @kernel
 def _evaluate(
-    layer: Integers, df: int, R: int, C: int, sizes: tuple[int, ...], bits: Words, stamps: Integers, out: Integers
+    layer: Integers,
+    df: int,
+    R: int,
+    C: int,
+    sizes: tuple[int, ...],
+    timed: bool,
+    bits: Words,
+    stamps: Integers,
+    out: Integers,
 ) -> int:
     """Fill ``out`` with the integer columns of one layer, at their places in ``COLUMNS``; returns the reason.
 
     sizes: (hundredth, cap) of the ifmap buffer, (hundredth, cap) of the filter buffer, words of the ofmap one.
+    Without ``timed`` the columns that say when (start, stop, total_cycles_incl_prefetch) mean nothing.
     """
     g = _geometry(layer)
     M, K, N = g[6] * g[7], g[2] * g[3] * g[4], layer[5]
@@ -803,7 +827,8 @@ def _evaluate(
     base = (F - 1) * L
     out[1] = cycles
     # SCALE-Sim 3.0.0, DETAILED_ACCESS_REPORT: reads are stamped a row late, the latency of a hit
-    out[13] = _ifmap_row(V * (1 if df == IS else CF), df, g, R, C, L, V) + 1
+    if timed:
+        out[13] = _ifmap_row(V * (1 if df == IS else CF), df, g, R, C, L, V) + 1
     if df == OS:
         out[12], out[14] = 1, CF * M * K
         out[15], out[16], out[17] = 1, base + T + last_wide - 1, RF * N * K
@@ -818,17 +843,17 @@ def _evaluate(
             out[12], out[14] = held, M * K
             out[15], out[16], out[17] = streamed, base + R + T + last_used - 1, CF * N * K
 
-    ifmap, flushes, row, reason = _ifmap_reads(df, g, R, C, N, L, sizes[1], bits, stamps)
+    ifmap, flushes, row, reason = _ifmap_reads(df, g, R, C, N, L, sizes[1], timed, bits, stamps)
     if reason == 0:
         out[21], out[22] = _read_window(ifmap, flushes, row, out[12] - 1, sizes[0], sizes[1])
         out[23] = ifmap
-        words, flushes, row, reason = _filter_reads(df, R, C, M, N, K, L, sizes[3])
+        words, flushes, row, reason = _filter_reads(df, R, C, M, N, K, L, sizes[3], timed)
         out[24], out[25] = _read_window(words, flushes, row, out[15] - 1, sizes[2], sizes[3])
         out[26] = words
     if reason:
         out[:] = 0
         return reason
-    out[29], out[27], out[28] = _ofmap_writes(df, R, C, M, N, K, L, cycles, sizes[4])
+    out[29], out[27], out[28] = _ofmap_writes(df, R, C, M, N, K, L, cycles, sizes[4], timed)
     out[0] = out[28] - min(out[21], out[24])
     return 0
 
@@ -871,7 +896,7 @@ def _rows(layers: Integers, designs: Integers) -> tuple[Integers, Integers]:
     bits, stamps = np.zeros(space, np.uint64), np.zeros(space + 1, np.int64)
     for i in range(n):
         df, R, C = designs[i, 0], designs[i, 1], designs[i, 2]
-        reasons[i] = _evaluate(layers[i], df, R, C, _sizes(designs[i]), bits, stamps, table[i])
+        reasons[i] = _evaluate(layers[i], df, R, C, _sizes(designs[i]), True, bits, stamps, table[i])
     return table, reasons
 
 
@@ -896,7 +921,7 @@ def counts(layers: Integers, designs: Integers) -> Integers:
         df, R, C = designs[i, 0], designs[i, 1], designs[i, 2]
         sizes = _sizes(designs[i])
         for j in range(n):
-            result[i, j, 7] = _evaluate(layers[j], df, R, C, sizes, bits, stamps, out)
+            result[i, j, 7] = _evaluate(layers[j], df, R, C, sizes, False, bits, stamps, out)
             for place in range(7):
                 result[i, j, place] = out[_COUNT_PLACES[place]]
     return result
