@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+TRACKS = ("grey", "scalar")  # whether metrics and violations are shown, or only reward and feasibility
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:

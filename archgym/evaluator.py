@@ -12,14 +12,12 @@ import numpy.typing as npt
 
 from archgym import rng
 from archgym.errors import BudgetExhausted, ReplayMismatch, UnknownNameError, UsageError
-from archgym.evaluation import Evaluation
+from archgym.evaluation import TRACKS, Evaluation
 from archgym.executor import Executor, Serial
 from archgym.log import StudyLog
 from archgym.pareto import front
 from archgym.problem import Problem
 from archgym.space import Codes
-
-TRACKS = ("grey", "scalar")
 
 
 class Evaluator:

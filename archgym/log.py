@@ -57,8 +57,12 @@ class StudyLog:
             self._trials = open(self.folder / TRIALS, "ab")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
-        _lock(self._trials, self.folder)
-        self.recorded = list(_parse(self.folder / TRIALS, repair=True))
+        try:
+            _lock(self._trials, self.folder)
+            self.recorded = list(_parse(self.folder / TRIALS, repair=True))
+        except LogError:
+            self._trials.close()
+            raise
         self._timing = open(self.folder / TIMING, "a", encoding="utf-8")  # noqa: SIM115
         self._write_timing({"event": "open", "rows": len(self.recorded), **environment()})
 
@@ -182,7 +186,6 @@ def _lock(stream: IO[bytes], folder: Path) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        stream.close()
         raise LogError(f"{folder} is being written by another process") from None
     except OSError:  # a file system without locks
         return

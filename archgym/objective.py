@@ -156,7 +156,7 @@ class Objective:
             part = np.where(usable, -term.weight * (logs - math.log(scale)), -np.inf)
             total = part if total is None else total + part
         assert total is not None
-        return np.maximum(total, self.floor)
+        return np.maximum(total, self.floor) + 0.0  # no negative zero
 
     def _target_reward(self, metrics: Mapping[str, Floats]) -> Floats:
         out = np.ones(len(next(iter(metrics.values()))))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from archgym.errors import UsageError
+from archgym.errors import UnknownNameError, UsageError
+from archgym.evaluation import TRACKS
 from archgym.problem import Problem, ProblemSpec
 
 FORMAT = 1
@@ -45,6 +46,8 @@ class StudySpec:
             raise UsageError(f"budget: expected at least 1 sample, got {self.budget}")
         if self.batch < 1:
             raise UsageError(f"batch: expected at least 1, got {self.batch}")
+        if self.track not in TRACKS:
+            raise UnknownNameError("track", self.track, TRACKS)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, the inverse of ``from_dict``."""

@@ -204,9 +204,9 @@ def _search(
     agent = make_agent(spec, problem)
     workers = make_executor(executor, jobs)
     log = StudyLog(out, spec.header(problem)) if out is not None else None
-    evaluator = Evaluator(problem, spec.budget, track=spec.track, log=log, executor=workers, seed=spec.seed)
-    evaluator.on_ask = on_ask
     try:
+        evaluator = Evaluator(problem, spec.budget, track=spec.track, log=log, executor=workers, seed=spec.seed)
+        evaluator.on_ask = on_ask
         if warm_start is not None:
             agent.tell(warm_start.scalar() if spec.track == "scalar" else warm_start)
         agent.run(evaluator)
@@ -215,7 +215,9 @@ def _search(
     except ReplayMismatch as error:
         raise ReplayMismatch(f"{out}: {error}. To go on from these rows: --continue-as NEWDIR", error.trial) from None
     finally:
-        evaluator.close()
+        workers.close()
+        if log is not None:
+            log.close()
     return Summary(spec, problem, evaluator.history(), None if out is None else Path(out))
 
 

@@ -249,7 +249,8 @@ def test_activity_is_judged_on_canonical_values():
 def test_json_round_trip(space):
     again = DesignSpace.from_dict(json.loads(json.dumps(space.to_dict())))
     assert again.parameters == space.parameters
-    assert [list(map(type, p.levels)) for p in again.parameters] == [list(map(type, p.levels)) for p in space.parameters]
+    for p, q in zip(space.parameters, again.parameters, strict=True):  # 1 == 1.0 == True, so compare types too
+        assert list(map(type, p.levels)) == list(map(type, q.levels))
     assert again.to_dict() == space.to_dict()
     assert again.fingerprint == space.fingerprint
     assert np.array_equal(again.is_allowed(everything(space)), space.is_allowed(everything(space)))

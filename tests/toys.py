@@ -59,8 +59,11 @@ class ToyConfig:
     tag: str = "plain"
 
 
-class _Base(Simulator):
-    """What all toys share. The baseline (a=2, b=2, mode=x, c=0) has latency macs/4, energy 2 macs, area 4, speed 4."""
+class _Common:
+    """What all toys share, mixed into Simulator.
+
+    The baseline (a=2, b=2, mode=x, c=0) has latency macs/4, energy 2 macs, area 4, speed 4, spare 28.
+    """
 
     Config = ToyConfig
     metrics = METRICS
@@ -93,7 +96,7 @@ def numbers(a, b, mode, c, macs, scale=1.0):
     }
 
 
-class Toy(_Base):
+class Toy(_Common, Simulator):
     """Vectorised."""
 
     def _simulate(self, designs, workload, seeds):
@@ -103,7 +106,7 @@ class Toy(_Base):
         return {**out, "reason": out["reason"].astype(np.int64)}
 
 
-class ToyOne(_Base):
+class ToyOne(_Common, Simulator):
     """The same model, one design at a time."""
 
     def _simulate_one(self, design, workload, seed):
@@ -146,7 +149,7 @@ class ToyMerge(Toy):
 FREE = DesignSpace([A, B, MODE, C])
 
 
-class ToyNoise(_Base):
+class ToyNoise(_Common, Simulator):
     """Not deterministic: latency gets 0..1023 extra, drawn from the row's seed (0 without a seed)."""
 
     deterministic = False

@@ -439,7 +439,7 @@ def _ifmap_reads(
 
 
 @kernel
-def _ones(v: np.uint64) -> np.int64:
+def _ones(v: Any) -> Any:
     """Bits set (compiles to one instruction)."""
     v = v - ((v >> np.uint64(1)) & np.uint64(0x5555555555555555))
     v = (v & np.uint64(0x3333333333333333)) + ((v >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -574,9 +574,7 @@ def _fill(
 
 
 @kernel
-def _cover(
-    g: tuple[int, ...], start: int, stop: int, bits: Words, stamps: Integers, epoch: int, put: bool
-) -> int:
+def _cover(g: tuple[int, ...], start: int, stop: int, bits: Words, stamps: Integers, epoch: int, put: bool) -> int:
     """``_fresh`` for all taps of rows start..stop-1 of A (os, is; no gaps between windows), or an upper bound."""
     H, W, fh, fw, ch, s, OH, OW = g
     first, last = start // OW, (stop - 1) // OW
@@ -759,9 +757,9 @@ def _ofmap_writes(
 ) -> tuple[int, int, int]:
     """(DRAM writes, first cycle, last cycle if ``timed``) of a write buffer; ``end`` is the last row.
 
-    Half of the buffer's ``words`` (D words) drains, in bursts of m DRAM rows of C words, whenever D + 1 words are held.
-    The array writes at most C words per row, so a burst always ends before the next is due and time plays no
-    part: the bursts are a function of the number of words written. (SCALE-Sim 3.0.0, write_buffer)
+    Half of the buffer's ``words`` (D words) drains, in bursts of m DRAM rows of C words, whenever D + 1 words
+    are held. The array writes at most C words per row, so a burst always ends before the next is due and time
+    plays no part: the bursts are a function of the number of words written. (SCALE-Sim 3.0.0, write_buffer)
     """
     D = words - (words + 1) // 2
     m = -(-D // C)
@@ -787,7 +785,7 @@ def _ofmap_writes(
         return writes, 0, 0
     start = _ofmap_row(D + 1, df, R, C, M, N, K, L)
     stop = _ofmap_row(final, df, R, C, M, N, K, L) + m - 1
-    return writes, start, max(stop, end + left - 1)
+    return writes, start, max(stop, end + left - 1) if left else stop
 
 
 # ---- one layer on one design -------------------------------------------------------------------------------
@@ -938,7 +936,7 @@ def _check(name: str, value: object, fields: tuple[str, ...]) -> None:
         raise UsageError(f"{name}: expected dtype int64, got {value.dtype}; pass {name}.astype(np.int64)")
 
 
-def _check_rows(name: str, array: Integers, wrong: npt.NDArray[np.bool_], expected: str) -> None:
+def _check_rows(name: str, array: Integers, wrong: Any, expected: str) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UsageError(f"{name}: expected {expected}, got {array[row].tolist()} in row {row}")

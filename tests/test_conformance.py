@@ -1,0 +1,41 @@
+"""Contract tests over everything that is registered, through the checks that ship with the package."""
+
+import pytest
+
+from archgym.envs.registration import IDS
+from archgym.registry import AGENTS, SIMULATORS
+from archgym.testing import check_agent, check_env, check_simulator
+from archgym.workload import load_workload, workload_names
+
+
+@pytest.mark.parametrize("workload", workload_names())
+@pytest.mark.parametrize("simulator", SIMULATORS.names())
+def test_simulators_on_every_workload_they_accept(simulator, workload):
+    instance, network = SIMULATORS.load(simulator)(), load_workload(workload)
+    if network.kind in instance.accepts:
+        check_simulator(instance, network, n=100)
+
+
+@pytest.mark.parametrize(
+    "options", [{"bits": 16, "batch": 4}, {"keep_on_chip": True}, {"fold_overlap": False}, {"node": 32}]
+)
+def test_systolic_with_other_options(options):
+    cls = SIMULATORS.load("systolic")
+    check_simulator(cls(cls.Config(**options)), load_workload("mobilenet_v2"), n=100)
+
+
+@pytest.mark.slow
+def test_systolic_in_compat_mode():
+    cls = SIMULATORS.load("systolic")
+    check_simulator(cls(cls.Config(compat="scalesim-3.0.0")), load_workload("alexnet"), n=20)
+
+
+@pytest.mark.parametrize("agent", AGENTS.names())
+def test_agents(agent):
+    check_agent(agent)
+
+
+@pytest.mark.parametrize("options", [{}, {"episode": "refine", "horizon": 3}, {"track": "scalar"}])
+@pytest.mark.parametrize("env_id", IDS)
+def test_environments(env_id, options):
+    check_env(env_id, workload="alexnet", **options)
