@@ -70,6 +70,7 @@ class Summary:
         """Trials (k,) of the non-dominated feasible samples by ``values``."""
         return front(np.where(self.samples.feasible[:, None], self.samples.values, np.nan))
 
+    @property
     def n_unique(self) -> int:
         """Distinct canonical designs among the samples."""
         return int((~self.samples.cached).sum())

@@ -151,9 +151,10 @@ def _show_workload(console: Console, name: str, as_json: bool) -> None:
 
 def evaluate(
     problem: ProblemArgument,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[PARAMETER=LEVEL]...", help="Further --design.")] = None,
     design: Annotated[
         list[str] | None,
-        typer.Option("--design", metavar="PARAMETER=LEVEL", help="Repeatable; the rest is the baseline."),
+        typer.Option("--design", metavar="PARAMETER=LEVEL", help="Levels of one design; the rest is the baseline."),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also print the table of layers.")] = False,
     workload: WorkloadOption = None,
@@ -165,7 +166,8 @@ def evaluate(
     """Evaluate one design: metrics, slacks, reward."""
     ready = Problem(problem_spec(problem, workload, settings, limits, aggregate))
     chosen: dict[str, Any] = dict(ready.baseline)
-    for text in design or ():
+    given = [text for setting in (*(design or ()), *(more or ())) for text in setting.split(",")]
+    for text in given:
         name, equals, level = text.partition("=")
         if not equals:
             raise UsageError(f"--design: expected PARAMETER=LEVEL, got '{text}'")

@@ -51,7 +51,7 @@ def print_study(console: Console, summary: Summary, folder: Path, pictures: list
     samples = summary.samples
     console.print(
         f"{summary.problem.spec.label}  {summary.spec.agent}  seed {summary.spec.seed}:  {len(samples)} samples, "
-        f"{summary.n_unique()} distinct, {int(samples.feasible.sum())} feasible",
+        f"{summary.n_unique} distinct, {int(samples.feasible.sum())} feasible",
         soft_wrap=True,
     )
     if summary.best is None:
@@ -80,7 +80,7 @@ def study_json(summary: Summary, folder: Path, pictures: list[Path]) -> dict[str
         "agent": summary.spec.agent,
         "seed": summary.spec.seed,
         "samples": len(summary.samples),
-        "unique": summary.n_unique(),
+        "unique": summary.n_unique,
         "feasible": int(summary.samples.feasible.sum()),
         "best": summary.best,
         "front": [

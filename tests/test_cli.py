@@ -239,6 +239,20 @@ def test_eval_prints_metrics_slacks_layers_and_reward(capsys):
     assert "reward 0" in out  # the baseline measured against itself
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--design", "rows=16", "--design", "cols=8"],
+        ["--design", "rows=16", "cols=8"],
+        ["--design", "rows=16,cols=8"],
+    ],
+)
+def test_eval_takes_a_design_in_any_spelling(capsys, words):
+    _, out, _ = call(capsys, "eval", "systolic/alexnet/edp", *words, "--json")
+    answer = json.loads(out)
+    assert (answer["design"]["rows"], answer["design"]["cols"]) == (16, 8)
+
+
 def test_eval_of_an_impossible_design_says_why(capsys):
     design = ("rows=512", "cols=512", "filter_sram=2", "dataflow=ws")
     flags = [word for setting in design for word in ("--design", setting)]

@@ -97,7 +97,7 @@ def test_the_exhaustive_agent_finds_the_enumerated_optimum_as_a_study(tmp_path):
     study = archgym.run(name, agent="exhaustive", budget=200_000, batch=1000, out=tmp_path / "study")
     found = known(name)
     assert len(study.samples) == found["distinct"] == 108_000  # it stops when every design has been seen
-    assert study.n_unique() == 108_000
+    assert study.n_unique == 108_000
     assert study.best["reward"] == found["optimum"]["reward"]
     assert int(study.samples.feasible.sum()) == found["feasible"]
     assert archgym.replay(tmp_path / "study") == 108_000

@@ -886,43 +886,22 @@ def _scan_words(layers: Integers) -> int:
 
 
 @kernel
-def _rows(layers: Integers, designs: Integers) -> tuple[Integers, Integers]:
-    """Integer columns (n, 30) and reasons (n,) of layer i on design i."""
-    n = layers.shape[0]
-    table, reasons = np.empty((n, 30), np.int64), np.empty(n, np.int64)
-    space = _scan_words(layers)
-    bits, stamps = np.zeros(space, np.uint64), np.zeros(space + 1, np.int64)
-    for i in range(n):
-        df, R, C = designs[i, 0], designs[i, 1], designs[i, 2]
-        reasons[i] = _evaluate(layers[i], df, R, C, _sizes(designs[i]), True, bits, stamps, table[i])
-    return table, reasons
-
-
-@kernel
-def counts(layers: Integers, designs: Integers) -> Integers:
-    """Every layer on every design, without the columns that only say when. Arguments are not checked.
-
-    Args:
-        layers: (l, 7) int64: ifmap_h, ifmap_w, filt_h, filt_w, channels, num_filters, stride.
-        designs: (d, 6) int64: dataflow (0 os, 1 ws, 2 is), rows, cols, SRAM of ifmap, filter and ofmap in KiB.
-
-    Returns:
-        (d, l, 8) int64, the last axis as in ``COUNTS``: cycles, SRAM and DRAM accesses in words (= bytes), and
-        the reason code of ``REASONS``; an infeasible pair holds 0 in the other seven.
-    """
-    d, n = designs.shape[0], layers.shape[0]
-    result = np.empty((d, n, 8), np.int64)
+def _table(layers: Integers, designs: Integers, places: Integers, every: bool, timed: bool) -> Integers:
+    """(pairs, places + 1): columns of ``COLUMNS`` at ``places`` and the reason, of layer i on design i or, with
+    ``every``, of every layer on every design (designs outside)."""
+    n, kept = len(layers), len(places)
+    pairs = len(designs) * n if every else n
+    table = np.empty((pairs, kept + 1), np.int64)
     space = _scan_words(layers)
     bits, stamps = np.zeros(space, np.uint64), np.zeros(space + 1, np.int64)
     out = np.empty(30, np.int64)
-    for i in range(d):
-        df, R, C = designs[i, 0], designs[i, 1], designs[i, 2]
-        sizes = _sizes(designs[i])
-        for j in range(n):
-            result[i, j, 7] = _evaluate(layers[j], df, R, C, sizes, False, bits, stamps, out)
-            for place in range(7):
-                result[i, j, place] = out[_COUNT_PLACES[place]]
-    return result
+    for i in range(pairs):
+        layer, design = layers[i % n], designs[i // n if every else i]
+        df, R, C = design[0], design[1], design[2]
+        table[i, kept] = _evaluate(layer, df, R, C, _sizes(design), timed, bits, stamps, out)
+        for place in range(kept):
+            table[i, place] = out[places[place]]
+    return table
 
 
 # ---- the report --------------------------------------------------------------------------------------------
@@ -960,6 +939,21 @@ def _validate(layers: Integers, designs: Integers) -> None:
     _check_rows("layers", layers, 100 * work * array + H * W * ch * 64 > _LARGEST, "sizes whose counts fit 64 bits")
 
 
+def counts(layers: Integers, designs: Integers) -> Integers:
+    """Every layer on every design, without the columns that say when. Values are not checked, see ``report``.
+
+    Args:
+        layers: (l, 7) int64: ifmap_h, ifmap_w, filt_h, filt_w, channels, num_filters, stride.
+        designs: (d, 6) int64: dataflow (0 os, 1 ws, 2 is), rows, cols, SRAM of ifmap, filter and ofmap in KiB.
+
+    Returns:
+        (d, l, 8) int64, the last axis as in ``COUNTS``: cycles, SRAM and DRAM accesses in words (= bytes), and
+        the reason code of ``REASONS``; an infeasible pair holds 0 in the other seven.
+    """
+    table = _table(np.ascontiguousarray(layers), np.ascontiguousarray(designs), _COUNT_PLACES, True, False)
+    return table.reshape(len(designs), len(layers), len(COUNTS))
+
+
 def report(layers: Integers, designs: Integers) -> dict[str, npt.NDArray[Any]]:
     """The full SCALE-Sim 3.0.0 report of n pairs of a layer and a design.
 
@@ -976,7 +970,9 @@ def report(layers: Integers, designs: Integers) -> dict[str, npt.NDArray[Any]]:
         UsageError: a shape, dtype or size is wrong.
     """
     _validate(layers, designs)
-    table, reason = _rows(np.ascontiguousarray(layers), np.ascontiguousarray(designs))
+    places = np.arange(len(COLUMNS))
+    table = _table(np.ascontiguousarray(layers), np.ascontiguousarray(designs), places, False, True)
+    reason = table[:, -1].copy()
     result: dict[str, npt.NDArray[Any]] = {
         name: table[:, i].copy() if name in INTEGER_COLUMNS else np.full(len(table), np.nan)
         for i, name in enumerate(COLUMNS)

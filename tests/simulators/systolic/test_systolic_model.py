@@ -484,11 +484,9 @@ def tiles(dataflow, rows, cols, bits, psum_bits):
     }[dataflow]
 
 
-@pytest.mark.parametrize(("bits", "psum_bits"), [(8, 32), (12, 17), (32, 32)])
-@pytest.mark.parametrize("compat", ["", COMPAT])
+@pytest.mark.parametrize(("bits", "psum_bits", "compat"), [(8, 32, ""), (12, 17, ""), (32, 32, ""), (8, 32, COMPAT)])
 def test_feasible_exactly_where_two_tiles_fit_every_sram(bits, psum_bits, compat):
-    if compat and bits != 8:
-        pytest.skip("the tool has 8-bit words")
+    """Both modes; the slack is exact, metrics are missing exactly where a slack is positive."""
     codes = sample(300 if compat else 3000, 5)
     columns = run(network(GEMM, STRIDED if not compat else GEMM), codes, bits=bits, psum_bits=psum_bits, compat=compat)
     metrics = [metric.name for metric in Systolic.metrics]
@@ -778,8 +776,8 @@ GROUPED = {
 def test_grouped_mobilenet_on_64_by_64(g):
     """Without overlap, cycles are F * L summed over groups and layers, in every dataflow to the printed digits.
 
-    A stage with fewer than g channels (the first has 32) becomes one dense group. The utilisations were computed with
-    the tool's cycles, one less per group: enough to show in the last printed digit.
+    A stage with fewer than g channels (the first has 32) becomes one dense group. Utilisations agree to half of
+    their last digit and the one cycle per group that the tool does not count.
     """
     stages = []
     for layer in load_workload("mobilenet_v1").layers[:-1]:
@@ -787,14 +785,11 @@ def test_grouped_mobilenet_on_64_by_64(g):
             groups = max(1, layer.G // g)
             layer = Layer.conv(layer.name, layer.G, layer.H, layer.W, layer.G, 3, layer.stride, 1, groups)
         stages.append(layer)
-    net, sim = network(*stages), Systolic(SystolicConfig(fold_overlap=False))
+    net = network(*stages)
     macs, expected = GROUPED[g]
     for dataflow, (cycles, over_time, over_layers) in zip(("os", "ws", "is"), expected, strict=True):
-        codes = SPACE.encode([design(dataflow, 64, 64, 8192)])
-        got = {name: column[0] for name, column in sim.simulate(codes, net).items()}
+        got = one(net, dataflow, 64, 64, 8192, fold_overlap=False)
         assert round(got["cycles"] / 1e6, 2) == cycles
         assert round(got["macs"] / 1e6) == macs
-        rows = sim.breakdown(codes, net)
-        indices = np.array(rows["cycles"]) - [layer.G for layer in stages]
-        assert round(100 * got["macs"] / (4096 * indices.sum()), 1) == over_time
-        assert round(100 * (np.array(rows["macs"]) / (4096 * indices)).mean(), 1) == over_layers
+        assert 100 * got["macs"] / (4096 * got["cycles"]) == pytest.approx(over_time, abs=0.06)
+        assert 100 * got["layer_utilisation"] == pytest.approx(over_layers, abs=0.06)
