@@ -7,166 +7,27 @@ hashing, exact logs, ``MultiDiscrete`` actions, enumeration and joins.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from archgym.completions import Factor, eliminate
 from archgym.errors import UnknownNameError, UsageError
+from archgym.parameter import Level, Parameter, Rule
 
 if TYPE_CHECKING:
     import gymnasium
 
+__all__ = ["Codes", "Columns", "DesignSpace", "Level", "Parameter", "Rule"]
+
 Codes = npt.NDArray[np.int64]
 Columns = Mapping[str, npt.NDArray[Any]]
-Level = int | float | str | bool
 
 _RANK_LIMIT = 2**62  # spaces smaller than this have int64 keys
-_TABLE_LIMIT = 20_000_000  # entries of one joined rule table
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One knob: a named, finite tuple of levels.
-
-    Attributes:
-        name: unique within its space.
-        levels: the values it can take, distinct; all numbers, all booleans or all text.
-        ordered: whether neighbouring levels are alike (False: categorical).
-        unit: of the levels, for people ("KiB").
-        group: the subsystem it belongs to (groups parameters for multi-agent search).
-        active_when: earlier parameter -> the levels at which this one matters. Where one of
-            them has another level, this parameter is dead and canonically at its first level.
-        doc: one sentence for people.
-    """
-
-    name: str
-    levels: tuple[Level, ...]
-    ordered: bool = True
-    unit: str = ""
-    group: str = ""
-    active_when: Mapping[str, tuple[Level, ...]] | None = field(default=None, hash=False)
-    doc: str = ""
-
-    def __post_init__(self) -> None:
-        levels = tuple(v.item() if isinstance(v, np.generic) else v for v in self.levels)
-        kinds = {type(v) for v in levels}
-        if kinds == {int, float}:
-            levels, kinds = tuple(float(v) for v in levels), {float}
-        if not self.name or not levels:
-            raise UsageError(f"parameter '{self.name}': needs a name and at least one level")
-        if len(kinds) != 1 or not kinds <= {int, float, str, bool}:
-            raise UsageError(f"parameter '{self.name}': levels must be all numbers, all text or all booleans: {levels}")
-        if len(set(levels)) != len(levels):
-            raise UsageError(f"parameter '{self.name}': levels repeat: {levels}")
-        object.__setattr__(self, "levels", levels)
-        if self.active_when is not None:
-            when = {name: tuple(values) for name, values in self.active_when.items()}
-            object.__setattr__(self, "active_when", when)
-
-    @classmethod
-    def integers(cls, name: str, low: int, high: int, step: int = 1, **options: Any) -> Parameter:
-        """Integers from ``low`` to ``high`` inclusive in steps."""
-        return cls(name, tuple(range(low, high + 1, step)), **options)
-
-    @classmethod
-    def powers_of_two(cls, name: str, low: int, high: int, **options: Any) -> Parameter:
-        """The powers of two from ``low`` to ``high`` inclusive."""
-        exponents = range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)
-        return cls(name, tuple(2**e for e in exponents), **options)
-
-    @classmethod
-    def grid(cls, name: str, low: float, high: float, n: int, *, log: bool = False, **options: Any) -> Parameter:
-        """A real range as ``n`` points, evenly spaced (geometrically with ``log``)."""
-        fractions = [i / (n - 1) if n > 1 else 0.0 for i in range(n)]
-        if log:
-            return cls(name, tuple(low * (high / low) ** f for f in fractions), **options)
-        return cls(name, tuple(low + (high - low) * f for f in fractions), **options)
-
-    @classmethod
-    def categorical(cls, name: str, levels: Sequence[Level], **options: Any) -> Parameter:
-        """Unordered choices."""
-        return cls(name, tuple(levels), ordered=False, **options)
-
-    @classmethod
-    def boolean(cls, name: str, **options: Any) -> Parameter:
-        """False or True."""
-        return cls(name, (False, True), **options)
-
-    @property
-    def numeric(self) -> bool:
-        """Whether levels are numbers or booleans: simulators then receive values, else level indices."""
-        return not isinstance(self.levels[0], str)
-
-    def index(self, level: Level) -> int:
-        """The index of a level, given as itself or as text.
-
-        Raises:
-            UsageError: not a level of this parameter.
-        """
-        for i, known in enumerate(self.levels):
-            if level == known and isinstance(level, bool) == isinstance(known, bool):
-                return i
-        if isinstance(level, str):
-            texts = [str(v).lower() for v in self.levels]
-            if level.lower() in texts:
-                return texts.index(level.lower())
-            if self.numeric and (number := _number(level)) is not None:
-                return self.index(number)
-        raise UsageError(f"parameter '{self.name}' has no level {level!r}; {self._nearest(level)}")
-
-    def _nearest(self, level: Level) -> str:
-        shown = ", ".join(str(v) for v in self.levels[:30]) + (", …" if len(self.levels) > 30 else "")
-        number = _number(level)
-        if self.numeric and number is not None:
-            near = min(self.levels, key=lambda v: abs(float(v) - number))
-            return f"nearest is {near}; levels: {shown}"
-        return f"levels: {shown}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data; ``Parameter(**d)`` restores it."""
-        when = None if self.active_when is None else {k: list(v) for k, v in self.active_when.items()}
-        return {
-            "name": self.name,
-            "levels": list(self.levels),
-            "ordered": self.ordered,
-            "unit": self.unit,
-            "group": self.group,
-            "active_when": when,
-            "doc": self.doc,
-        }
-
-
-def _number(level: Level) -> float | None:
-    try:
-        return float(level)
-    except ValueError:
-        return None
-
-
-@dataclass(frozen=True, eq=False)
-class Rule:
-    """A static restriction: a boolean table over the levels of a few parameters.
-
-    Attributes:
-        parameters: their names.
-        table: bool, one axis per parameter in that order; False forbids the combination.
-    """
-
-    parameters: tuple[str, ...]
-    table: npt.NDArray[np.bool_]
-
-    @classmethod
-    def where(cls, parameters: Sequence[Parameter], predicate: Callable[..., bool]) -> Rule:
-        """The table of ``predicate(level, level, …)`` over the parameters' levels."""
-        shape = tuple(len(p.levels) for p in parameters)
-        flat = [bool(predicate(*levels)) for levels in itertools.product(*(p.levels for p in parameters))]
-        return cls(tuple(p.name for p in parameters), np.array(flat, np.bool_).reshape(shape))
 
 
 class DesignSpace:
@@ -207,7 +68,7 @@ class DesignSpace:
         self.size = math.prod(len(p.levels) for p in self.parameters)
         self._values = [np.array(p.levels) for p in self.parameters]
         self._conditions = [self._condition(i) for i in range(len(self.names))]
-        self._buckets = _eliminate(self._rule_factors(), self._conditions, self.nvec)
+        self._buckets = eliminate(self._rule_factors(), self._conditions, self.nvec)
         content = [[{**p.to_dict(), "doc": ""} for p in self.parameters], self._rules_json()]
         self.fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -481,7 +342,7 @@ class DesignSpace:
             out.append((j, np.array([level in levels for level in self.parameters[j].levels], np.bool_)))
         return out
 
-    def _rule_factors(self) -> list[_Factor]:
+    def _rule_factors(self) -> list[Factor]:
         factors = []
         for rule in self.allowed:
             for name in rule.parameters:
@@ -491,73 +352,10 @@ class DesignSpace:
             if rule.table.shape != expected or len(set(scope)) != len(scope):
                 raise UsageError(f"rule over {rule.parameters}: expected a table {expected}, got {rule.table.shape}")
             order = np.argsort(scope, kind="stable")
-            factors.append(_Factor(tuple(sorted(scope)), rule.table.transpose(order).astype(np.float64)))
+            factors.append(Factor(tuple(sorted(scope)), rule.table.transpose(order).astype(np.float64)))
         return factors
 
 
 def _plain(value: Any) -> Level:
     level: Level = value.item() if isinstance(value, np.generic) else value
     return level
-
-
-@dataclass(frozen=True, eq=False)
-class _Factor:
-    """A non-negative table over the canonical levels of the parameters at ``scope`` (ascending)."""
-
-    scope: tuple[int, ...]
-    table: npt.NDArray[np.float64]
-
-    def row(self, canonical: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """The entries over the last parameter of the scope, given the earlier ones."""
-        out: npt.NDArray[np.float64] = self.table[tuple(int(canonical[j]) for j in self.scope[:-1])]
-        return out
-
-    def rows(self, canonical: Codes) -> npt.NDArray[np.float64]:
-        """``row`` for many designs at once: (n, levels)."""
-        if len(self.scope) == 1:
-            return np.broadcast_to(self.table, (len(canonical), len(self.table)))
-        out: npt.NDArray[np.float64] = self.table[tuple(canonical[:, j] for j in self.scope[:-1])]
-        return out
-
-
-def _eliminate(
-    factors: list[_Factor],
-    conditions: list[list[tuple[int, npt.NDArray[np.bool_]]]],
-    nvec: npt.NDArray[np.int64],
-) -> list[_Factor | None]:
-    """Bucket elimination, last parameter first (Dechter, Artificial Intelligence 113, 1999).
-
-    Bucket i holds, for each canonical assignment of earlier parameters and each raw level of
-    parameter i, the number of allowed completions of the later parameters that rules mention.
-    That makes ``mask`` exact and ``sample`` uniform without rejection. None: unconstrained.
-    """
-    buckets: list[_Factor | None] = [None] * len(nvec)
-    for i in reversed(range(len(nvec))):
-        here = [f for f in factors if i in f.scope]
-        if not here:
-            continue
-        factors = [f for f in factors if i not in f.scope]
-        scope = sorted({j for f in here for j in f.scope} | {j for j, _ in conditions[i]})
-        if math.prod(int(nvec[j]) for j in scope) > _TABLE_LIMIT:
-            raise UsageError(f"static rules couple too many parameters (positions {scope}); find out by simulating")
-        joint = np.ones([int(nvec[j]) for j in scope])
-        for f in here:
-            joint = joint * _spread(f.table, f.scope, scope)
-        if conditions[i]:
-            active = np.ones([1] * len(scope), np.bool_)
-            for j, matters in conditions[i]:
-                active = active & _spread(matters, (j,), scope)
-            joint = np.where(active, joint, joint[..., :1])  # a dead parameter counts as its first level
-        buckets[i] = _Factor(tuple(scope), joint)
-        message = joint.sum(axis=-1)
-        if not message.any():
-            raise UsageError("the static rules allow no design at all")
-        if scope[:-1]:
-            factors.append(_Factor(tuple(scope[:-1]), message))
-    return buckets
-
-
-def _spread(table: npt.NDArray[Any], scope: Sequence[int], onto: Sequence[int]) -> npt.NDArray[Any]:
-    """``table`` over ``scope`` with broadcast axes inserted for the other members of ``onto``."""
-    sizes = dict(zip(scope, table.shape, strict=True))
-    return table.reshape([sizes.get(j, 1) for j in onto])

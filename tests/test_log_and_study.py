@@ -1,6 +1,7 @@
 """Studies: the same log from the same seed, resume after any kill, replay, continue, and what is refused."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from archgym.spec import StudySpec
 from archgym.study import continue_study, load, replay, run
 
 BUDGET, BATCH = 24, 7  # 7 + 7 + 7 + 3 rows
+SEED = 4  # the first seed whose 24 rows hold every kind, see `finished`
 
 
 class Alternating(Agent):
@@ -67,7 +69,7 @@ class Greedy(Agent):
     memory = b""
 
     def ask(self, n):
-        stream = np.random.default_rng(list(hashlib.sha256(self.memory).digest()))
+        stream = np.random.default_rng([self.seed, *hashlib.sha256(self.memory).digest()])
         return self.space.sample(n, stream)
 
     def tell(self, evaluation):
@@ -79,7 +81,7 @@ class Greedy(Agent):
 GREEDY, ALTERNATING, FICKLE = (f"{__name__}:{name}" for name in ("Greedy", "Alternating", "Fickle"))
 
 
-def study(simulator="toys:Toy", agent=GREEDY, *, budget=BUDGET, batch=BATCH, seed=3, track="grey", **options):
+def study(simulator="toys:Toy", agent=GREEDY, *, budget=BUDGET, batch=BATCH, seed=SEED, track="grey", **options):
     """A spec with rows of every kind: feasible, beyond a limit, impossible by slack and by reason, cached."""
     problem = toys.spec(simulator, macs=(16, 49), limits=("area<=16",), **options)
     return StudySpec(problem, agent, {}, budget, batch, track, seed)
@@ -91,7 +93,8 @@ def trials(folder):
 
 def digest(folder):
     """sha256 of the two files that must be identical between runs."""
-    return tuple(hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest() for name in ("trials.jsonl", "spec.json"))
+    files = (Path(folder) / name for name in ("trials.jsonl", "spec.json"))
+    return tuple(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 
 def contents(folder):
@@ -105,9 +108,10 @@ def finished(tmp_path_factory):
     run(study(), out=folder)
     rows = read_trials(folder)
     assert len(rows) == BUDGET
-    kinds = {(row["feasible"], row["cached"], row["reason"]) for row in rows}
-    assert {True, False} == {cached for _, cached, _ in kinds}
-    assert {"", "too thin"} < {reason for _, _, reason in kinds}
+    assert {row["cached"] for row in rows} == {row["feasible"] for row in rows} == {True, False}
+    reasons = {row["reason"] for row in rows}
+    assert {"", "too thin", "violates area<=16.0"} < reasons
+    assert any("room@w16" in reason for reason in reasons)
     return folder
 
 
@@ -136,7 +140,7 @@ def test_same_log_in_another_process(tmp_path, finished):
 
 
 def test_another_seed_another_log(tmp_path, finished):
-    run(study(seed=4), out=tmp_path / "s")
+    run(study(seed=SEED + 1), out=tmp_path / "s")
     assert digest(tmp_path / "s")[0] != digest(finished)[0]
 
 
@@ -150,7 +154,7 @@ def test_a_folder_changes_nothing(tmp_path, finished):
 
 
 def test_the_log_is_plain_and_complete(finished):
-    # DESIGN: one line a sample: trial, ask, codes as asked, metrics, violations, feasible, reason, reward, values, cached.
+    # One line a sample, these fields in this order; codes as asked.
     rows = toys.read_rows(finished)
     problem = load(finished).problem
     fields = ["trial", "ask", "codes", "metrics", "violations", "feasible", "reason", "reward", "values", "cached"]
@@ -172,7 +176,7 @@ def test_resume_after_a_kill_at_any_place(tmp_path, finished):
     data, expected = trials(finished).read_bytes(), digest(finished)
     ends = [0, *(i + 1 for i, byte in enumerate(data) if byte == ord("\n"))]
     assert len(ends) == BUDGET + 1
-    middles = [(a + b) // 2 for a, b in zip(ends, ends[1:], strict=False)]
+    middles = [(a + b) // 2 for a, b in itertools.pairwise(ends)]
     almost = [end - 1 for end in ends[1:]]  # the whole row, but not its line end
     for cut in (*ends, *middles, *almost):
         folder = copy_of(finished, tmp_path, f"cut-{cut}")
@@ -184,12 +188,12 @@ def test_resume_after_a_kill_at_any_place(tmp_path, finished):
 
 
 @pytest.mark.parametrize("simulator", ["toys:ToyNoise", "toys:ToyInfinite", "toys:ToyMerge"])
-@pytest.mark.parametrize("agent", ["genetic", GREEDY, ALTERNATING])
-@pytest.mark.parametrize("track", ["grey", "scalar"])
+@pytest.mark.parametrize(
+    ("agent", "track"),
+    [("genetic", "grey"), ("genetic", "scalar"), (GREEDY, "grey"), (ALTERNATING, "grey"), (ALTERNATING, "scalar")],
+)
 def test_resume_tells_the_agent_what_it_was_told_before(tmp_path, simulator, agent, track):
     # What the log gives back must be the same bits as what was simulated: noise, infinities and all.
-    if agent == GREEDY and track == "scalar":
-        pytest.skip("needs metrics")
     spec = study(simulator, agent, track=track)
     run(spec, out=tmp_path / "s")
     expected, data = digest(tmp_path / "s"), trials(tmp_path / "s").read_bytes()
@@ -262,7 +266,7 @@ def test_kill_minus_nine_and_resume(tmp_path):
 
 
 def test_another_order_of_asking_is_refused_by_row(tmp_path):
-    # The log holds designs 0, 1, 2, ...; the changed agent starts with 5. With 10 rows kept, row 0 is the first bad one.
+    # The log holds designs 0, 1, 2, ...; the changed agent starts with 5: row 0 is the first bad one.
     spec = study(agent=FICKLE)
     run(spec, out=tmp_path / "s")
     lines = trials(tmp_path / "s").read_bytes().splitlines(keepends=True)
@@ -270,7 +274,7 @@ def test_another_order_of_asking_is_refused_by_row(tmp_path):
     before = trials(tmp_path / "s").read_bytes()
     Fickle.start = 5
     try:
-        with pytest.raises(ReplayMismatch, match=r"row 0: the log holds design \[0, 0, 0, 0\].*--continue-as") as caught:
+        with pytest.raises(ReplayMismatch, match=r"row 0: the log holds .*\[0, 0, 0, 0\].*--continue-as") as caught:
             run(spec, out=tmp_path / "s")
     finally:
         Fickle.start = 0
@@ -471,7 +475,7 @@ def test_replaying_the_agent_finds_designs_it_never_asked_for(tmp_path):
     rows[4], rows[5] = {**b, "trial": 4, "ask": a["ask"]}, {**a, "trial": 5, "ask": b["ask"]}
     trials(tmp_path / "s").write_text("".join(json.dumps(r) + "\n" for r in rows))
     assert replay(tmp_path / "s") == 12
-    with pytest.raises(ReplayMismatch, match="row 4: .*the agent asks for") as caught:
+    with pytest.raises(ReplayMismatch, match=r"row 4: .*the agent asks for") as caught:
         replay(tmp_path / "s", agent=True)
     assert caught.value.trial == 4
 
@@ -513,7 +517,7 @@ def test_a_log_of_another_simulator_version_is_refused(tmp_path, finished):
     text = (folder / "spec.json").read_text()
     (folder / "spec.json").write_text(text.replace("toys:Toy", "toys:ToyNewer"))
     for use in (load, replay):
-        with pytest.raises(LogError, match="written by simulator version 1 .* this is version 2"):
+        with pytest.raises(LogError, match=r"written by simulator version 1 .* this is version 2"):
             use(folder)
 
 
@@ -523,8 +527,8 @@ def test_a_log_of_another_simulator_version_is_refused(tmp_path, finished):
 def test_the_folder_of_another_spec_is_refused_untouched(tmp_path, finished):
     folder = copy_of(finished, tmp_path)
     before = contents(folder)
-    for other in (study(seed=4), study(budget=25), study(batch=8), study(sim={"scale": 2.0}), study(agent="random")):
-        with pytest.raises(LogError, match="holds another study .*choose another --out"):
+    for other in (study(seed=5), study(budget=25), study(batch=8), study(sim={"scale": 2.0}), study(agent="random")):
+        with pytest.raises(LogError, match=r"holds another study .*choose another --out"):
             run(other, out=folder)
     assert contents(folder) == before
 
@@ -691,7 +695,7 @@ def test_summary_by_hand():
     # b = 1..5 with a = 1, mode x: latency 16/b, energy 16, so the reward rises with b until "too thin" at 5.
     spec = StudySpec(toys.spec(space={"a": (1,), "mode": ("x",), "c": (0,)}), "exhaustive", {}, 100, 2)
     summary = run(spec)
-    assert len(summary.samples) == summary.n_unique() == 5
+    assert len(summary.samples) == summary.n_unique == 5
     assert summary.best["trial"] == 3
     assert summary.best["design"] == {"a": 1, "b": 4, "mode": "x", "c": 0}
     assert summary.best["metrics"]["latency"] == 4.0

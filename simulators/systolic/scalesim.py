@@ -107,6 +107,10 @@ LAYER_FIELDS = ("ifmap_h", "ifmap_w", "filt_h", "filt_w", "channels", "num_filte
 DESIGN_FIELDS = ("dataflow", "rows", "cols", "ifmap KiB", "filter KiB", "ofmap KiB")
 _COUNT_PLACES = np.array([COLUMNS.index(name) for name in COUNTS[:-1]])
 _LARGEST = 2.0**62
+# Typed constants: Numba would compile a callee once more for every literal 0 or False that it is given.
+_ZERO: Any = np.int64(0)
+_PEEK: Any = np.bool_(False)
+_PUT: Any = np.bool_(True)
 
 
 # ---- where the n-th request of a stream lies ---------------------------------------------------------------
@@ -244,9 +248,11 @@ def _ragged_before(df: int, g: tuple[int, ...], R: int, C: int, fold: int, n: in
         RF = -(-K // R)
         first, fr = fold // RF * C, fold % RF
         last, top = min(M, first + C), min(K, fr * R + R)
-        count = _valid(g, first, K) + _valid(g, last, fr * R) - _valid(g, first, fr * R)
-        taken = _valid(g, last, top) - _valid(g, last, top - n)
-        return count + taken - (_valid(g, first, top) - _valid(g, first, top - n))
+        count = _valid(g, first, K)
+        for pixels, sign in ((last, 1), (first, -1)):
+            for taps, part in ((fr * R, 1), (top, 1), (top - n, -1)):
+                count += sign * part * _valid(g, pixels, taps)
+        return count
     count = _valid(g, fold * R, K) if df == OS else _valid(g, M, fold * R)
     for c in range(min(R, (M if df == OS else K) - fold * R, n)):
         if df == OS:
@@ -264,7 +270,7 @@ def _ragged_row(e: int, df: int, g: tuple[int, ...], R: int, C: int, L: int) -> 
     low, high = 0, (RF * (-(-M // C)) if df == IS else RF) - 1
     while low < high:  # last fold with fewer than e requests before it
         middle = (low + high + 1) // 2
-        if _ragged_before(df, g, R, C, middle, 0) < e:
+        if _ragged_before(df, g, R, C, middle, _ZERO) < e:
             low = middle
         else:
             high = middle - 1
@@ -359,8 +365,8 @@ def _filter_reads(
     """(DRAM reads, flushes, row of the last flush if ``timed``, reason) of the filter buffer."""
     if N * K < cap:
         return N * K, 0, 0, 0
-    RF, q, reads, flushes = -(-M // R), 0, 0, 0
-    last, where = 0, 0
+    RF, q, reads, flushes = -(-M // R), _ZERO, 0, 0
+    last, where = _ZERO, _ZERO
     crowded = (min(R, K) if df == IS else min(C, N)) > cap
     blocks = -(-N // C) if df == OS else 1
     for block in range(blocks):
@@ -424,7 +430,7 @@ def _ifmap_reads(
     passes = 1 if df == IS else -(-N // C)
     if not _never_hits(df, g, R, C, V, cap):
         return _scan(df, g, R, C, L, passes, V, cap, bits, stamps)
-    reads, _, flushes, last = _repeat(0, cap, V, passes)
+    reads, _, flushes, last = _repeat(_ZERO, cap, V, passes)
     if min(C if df == IS else R, M if df != WS else K) > cap:
         before = -1
         for n in range(flushes):
@@ -612,8 +618,8 @@ def _skip(
     many = min(blocks - block, room // (width * s * s * ch) + 1)
     while many > 0:
         start, stop = block * width, min(M, (block + many) * width)
-        if _cover(g, start, stop, bits, stamps, epoch, False) <= room:
-            return many, _cover(g, start, stop, bits, stamps, epoch, True)
+        if _cover(g, start, stop, bits, stamps, epoch, _PEEK) <= room:
+            return many, _cover(g, start, stop, bits, stamps, epoch, _PUT)
         many //= 2
     return 0, 0
 
@@ -653,18 +659,18 @@ def _fold(
     length, jump = (OW, s * s * ((W + s - 1) // s) - OW) if df == WS else (fw * ch, (W - fw) * ch)
     shape = (count, depth, top, length, jump)
     now, then, q, epoch = state[NOW], 1 - state[NOW], state[HELD], state[EPOCH]
-    n, port, new = 0, 0, count
+    n, port, new = _ZERO, _ZERO, count
     while n < steps:
         if port == 0:
             upto = min(steps, n + (cap - 1 - q) // count)
             guess = min(steps - n, (cap - 1 - q) // (2 * new + 1))
             if upto - n < 8 and guess >= 4:  # misses are rare: look whether more steps fit
                 upto = n + min(guess, 64)
-                if q + _ask(df, shape, n, upto, ports, bits, stamps, epoch, False) >= cap:
+                if q + _ask(df, shape, n, upto, ports, bits, stamps, epoch, _PEEK) >= cap:
                     new = 2 * new + 1
                     continue
             if upto - n >= 3 or upto == steps:
-                gained = _ask(df, shape, n, upto, ports, bits, stamps, epoch, True)
+                gained = _ask(df, shape, n, upto, ports, bits, stamps, epoch, _PUT)
                 new = gained // (upto - n)
                 q += gained
                 n = upto
@@ -725,7 +731,7 @@ def _scan(
     for turn in range(passes):
         now, then = turn % 2, 1 - turn % 2
         state[now], state[NEXT], state[NOW] = 0, 0, now
-        block = 0
+        block = _ZERO
         while block < blocks:
             room = cap - 1 - state[HELD]
             many, new = _skip(df, g, width, block, blocks, room, bits, stamps, state[EPOCH])

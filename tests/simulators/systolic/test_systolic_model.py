@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from archgym.errors import UsageError
 from archgym.problem import Problem, ProblemSpec
-from archgym.simulators.systolic import array, scalesim, simulator
-from archgym.simulators.systolic.simulator import MEMORIES, SPACE, SRAM_KIB, Systolic, SystolicConfig
+from archgym.simulators.systolic import array, hardware, scalesim
+from archgym.simulators.systolic.hardware import MEMORIES, SPACE, SRAM_KIB, SystolicConfig
+from archgym.simulators.systolic.simulator import Systolic
 from archgym.technology.dram import memory_system
 from archgym.workload import Layer, Network, load_workload
 
@@ -317,8 +318,8 @@ def test_more_bandwidth_never_costs_time_in_the_kernel(net, code, bytes_per_s, f
     """Any two bandwidths, not only those of the memory systems."""
     sim = Systolic()
     columns = SPACE.columns(np.array([code]))
-    parts = simulator._integer_designs(columns)
-    constants, _ = simulator._constants(columns, parts, sim.config)
+    parts = hardware.integer_designs(columns)
+    constants, _ = hardware.design_constants(columns, parts, sim.config)
     table, _ = sim._layers(net)
     latency = []
     for bandwidth_b_s in (bytes_per_s, bytes_per_s * factor):
@@ -414,7 +415,7 @@ def test_options_only_help_in_networks(name):
 @given(layers(), CODES, st.integers(2, 8), st.booleans())
 def test_a_batch_shares_weights_and_folds(layer, code, n, overlap):
     """b images cost at most b times the cycles and filter words of one; ws reads each filter word once for all."""
-    parts = simulator._integer_designs(SPACE.columns(np.array([code])))
+    parts = hardware.integer_designs(SPACE.columns(np.array([code])))
     counts = []
     for batch in (1, n):
         table, _ = Systolic(SystolicConfig(batch=batch))._layers(network(layer), merge=False)
@@ -543,7 +544,7 @@ def test_the_largest_networks_on_the_smallest_and_largest_machines(name):
         assert (columns[metric.name] >= 0).all()
         assert metric.name in ("memory_bound", "compute_bound") or (columns[metric.name] > 0).all()
     table, _ = Systolic(SystolicConfig(bits=32, batch=64))._layers(net)
-    parts = simulator._integer_designs(SPACE.columns(SPACE.encode(designs)))
+    parts = hardware.integer_designs(SPACE.columns(SPACE.encode(designs)))
     assert (array.counts_of(parts, table, 32, False, False) >= 0).all()
 
 

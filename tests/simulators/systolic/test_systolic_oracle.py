@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archgym.simulators.systolic import array
-from archgym.simulators.systolic.simulator import Systolic, SystolicConfig
+from archgym.simulators.systolic.hardware import SystolicConfig
+from archgym.simulators.systolic.simulator import Systolic
 from archgym.workload import Layer, Network, load_workload, workload_names
 
 OS, WS, IS = array.OS, array.WS, array.IS
