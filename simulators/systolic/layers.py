@@ -12,6 +12,8 @@ from archgym.workload import Layer, Network
 
 from . import array, scalesim
 
+_MOST_MACS = 2**56  # every word is used by some MAC, so words x bits stay inside int64
+
 
 @lru_cache(maxsize=64)
 def layer_table(
@@ -38,6 +40,10 @@ def layer_table(
 
 def _table_row(layer: Layer, bits: int) -> list[int]:
     word = layer.bits or bits
+    if layer.macs * layer.repeats >= _MOST_MACS:
+        raise UsageError(
+            f"layer '{layer.name}': {layer.macs:.3g} MACs x {layer.repeats} are beyond exact counting (2^56)"
+        )
     if word > bits:
         raise UsageError(f"layer '{layer.name}' has {word}-bit words, the array multiplies {bits}-bit words (sim.bits)")
     m, n, k = layer.mnk
@@ -69,10 +75,11 @@ def _feeds(previous: Layer, layer: Layer) -> bool:
 
 def tool_row(layer: Layer) -> list[int]:
     """A layer as a SCALE-Sim topology row; what the tool cannot express is an error."""
-    if layer.N > 1 or layer.dilation != (1, 1) or layer.stride[0] != layer.stride[1]:
+    unequal = layer.stride[0] != layer.stride[1]
+    if layer.N > 1 or layer.dilation != (1, 1) or unequal or layer.bits not in (None, 8):
         raise UsageError(
-            f"layer '{layer.name}': scalesim-3.0.0 knows no batch, dilation or unequal strides "
-            f"(batch {layer.N}, dilation {layer.dilation}, stride {layer.stride})"
+            f"layer '{layer.name}': scalesim-3.0.0 knows no batch, dilation, unequal strides or words but bytes "
+            f"(batch {layer.N}, dilation {layer.dilation}, stride {layer.stride}, bits {layer.bits})"
         )
     height, width = layer.H + 2 * layer.padding[0], layer.W + 2 * layer.padding[1]
     return [height, width, layer.R, layer.S, layer.C, layer.K, layer.stride[0]]

@@ -114,7 +114,8 @@ class Systolic(Simulator):
             totals = array.totals_of(parts, constants, table, counts, c.psum_bits, clock_hz, False)
         else:
             totals = array.simulate(parts, constants, table, c.psum_bits, clock_hz, c.fold_overlap, c.keep_on_chip)
-        columns = _metrics(totals, areas, parts, c)
+        with np.errstate(divide="ignore", invalid="ignore"):  # where the tool fails there is nothing to divide by
+            columns = _metrics(totals, areas, parts, c)
         slacks = tile_slacks(parts, c)
         possible = (reason == 0) & np.logical_and.reduce([slacks[s.name] <= 0 for s in self.constraints])
         for column in columns.values():
@@ -133,6 +134,7 @@ class Systolic(Simulator):
         names = [layer.name for layer in workload.layers]
         repeats = [layer.repeats for layer in workload.layers]
         if self.config.compat:
+            repeats = [layer.repeats * layer.G for layer in workload.layers]  # groups are separate layers
             rows = np.array([tool_row(layer) for layer in workload.layers], np.int64)
             report = scalesim.report(rows, np.repeat(tool_designs(parts), len(rows), axis=0))
             return {"layer": names, "repeats": repeats, **{k: v.tolist() for k, v in report.items()}}
