@@ -177,6 +177,7 @@ class Problem:
             "tags": self._tags if len(self.workloads) > 1 else [],
             "aggregate": [self.spec.aggregate, self._weights] if len(self.workloads) > 1 else [],
             "objective": self.objective.to_dict(),
+            "baseline": self.baseline,
             "space": self.space.fingerprint,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
