@@ -162,9 +162,7 @@ def test_a_repeated_design_is_simulated_once():
     # The baseline's reference costs one simulation, three distinct designs cost three.
     toys.Counting.simulated = 0
     run = Evaluator(toys.problem("toys:Counting"))
-    codes = run.problem.space.encode(
-        [{"a": 1, "b": b, "mode": "x", "c": c} for b in (1, 2, 3) for c in (0, 1, 2)]
-    )
+    codes = run.problem.space.encode([{"a": 1, "b": b, "mode": "x", "c": c} for b in (1, 2, 3) for c in (0, 1, 2)])
     run(codes)
     run(codes)
     assert toys.Counting.simulated == 1 + 3
@@ -210,9 +208,7 @@ def test_the_front_of_two_values_by_brute_force():
     run = Evaluator(toys.problem(objective="pareto:latency,energy"))
     past = run(np.concatenate(list(run.problem.space.enumerate())))
     values = past.values[past.feasible]
-    expected = {
-        tuple(v) for v in values.tolist() if not ((values <= v).all(axis=1) & (values < v).any(axis=1)).any()
-    }
+    expected = {tuple(v) for v in values.tolist() if not ((values <= v).all(axis=1) & (values < v).any(axis=1)).any()}
     found = [tuple(v) for v in run.front().values.tolist()]
     assert found == sorted(expected)
 

@@ -242,11 +242,11 @@ def test_an_interrupted_study_resumes(tmp_path, finished):
     assert digest(tmp_path / "s") == digest(finished)
 
 
-SLOW = {"simulator": "toys:ToySlow", "agent": "random", "budget": 60, "batch": 5}
+SLOW = {"simulator": "toys:ToySlow", "agent": "random", "budget": 100, "batch": 5}
 
 
 def test_kill_minus_nine_and_resume(tmp_path):
-    # A real process, killed without warning while it writes: two workloads of 5 ms a design, 0.6 s in all.
+    # A real process, killed without warning while it writes: two workloads of 5 ms a design, 1 s in all.
     reference, folder = tmp_path / "reference", tmp_path / "killed"
     run(study(**SLOW), out=reference)
     script = "import sys, test_log_and_study as t; t.run(t.study(**t.SLOW), out=sys.argv[1])"
@@ -600,6 +600,23 @@ def test_wrong_arguments_write_nothing(tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         run(toys.spec(), out=tmp_path / "s", **options)
     assert not (tmp_path / "s").exists()
+
+
+def test_options_beside_a_ready_spec_are_not_ignored():
+    # run(spec, limits=...) must either apply the limit (room, area<=1) or say that it does not go together.
+    try:
+        summary = run(toys.spec(), "random", budget=2, limits=("area<=1",))
+    except ArchGymError:
+        return
+    assert summary.problem.constraint_names == ("room", "area<=1.0")
+
+
+def test_hyperparameters_that_make_no_sense_are_refused_before_anything_is_written(tmp_path):
+    # A tournament of nobody has no winner; found in the middle of a search it leaves a broken study behind.
+    for i, config in enumerate([{"tournament": 0}, {"population": 0}, {"population": -1}]):
+        with pytest.raises(UsageError):
+            run(toys.spec(), "genetic", budget=40, config=config, out=tmp_path / str(i))
+        assert not (tmp_path / str(i)).exists()
 
 
 def test_no_study_folder(tmp_path):

@@ -95,6 +95,32 @@ class ToyForgetful(toys.ToyOne):
         return out
 
 
+class ToyMergeSmall(toys.ToyMerge):
+    """Proved for small workloads only: large ones merge nothing."""
+
+    def canonical(self, codes, workload):
+        return super().canonical(codes, workload) if workload.macs < 32 else codes
+
+
+class ToyModes(toys.Toy):
+    """Mode y with c = 0 behaves like mode x: energy and area do not see y, latency sees c only. x represents."""
+
+    def design_space(self, workload):
+        return toys.FREE
+
+    def canonical(self, codes, workload):
+        out = codes.copy()
+        out[(codes[:, 2] == 1) & (codes[:, 3] == 0), 2] = 0
+        return out
+
+    def _simulate(self, designs, workload, seeds):
+        out = super()._simulate(designs, workload, seeds)
+        hidden = super()._simulate(
+            {**designs, "mode": np.where(designs["mode"] == 1, 0, designs["mode"])}, workload, seeds
+        )
+        return {**out, "energy": hidden["energy"], "area": hidden["area"]}
+
+
 @dataclass(frozen=True)
 class OtherWorkload:
     kind = "trace"
@@ -216,10 +242,10 @@ def kept_levels(draw):
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(kept_levels(), st.sampled_from([(16,), (16, 64)]))
-def test_merging_respects_every_restriction(keep, macs):
+@given(kept_levels(), st.sampled_from([(16,), (16, 64)]), st.sampled_from(["toys:ToyMerge", f"{__name__}:ToyModes"]))
+def test_merging_respects_every_restriction(keep, macs, simulator):
     # Canonical designs stay inside the restriction (check), are stable, and are the same design to the simulator.
-    p = toys.problem("toys:ToyMerge", macs=macs, space=keep)
+    p = toys.problem(simulator, macs=macs, space=keep)
     codes = everything(p.space)
     canonical = p.space.check(p.space.canonical(codes))
     assert np.array_equal(p.space.canonical(canonical), canonical)
@@ -228,6 +254,23 @@ def test_merging_respects_every_restriction(keep, macs):
     # Enumeration lists the fixed points of canonical, each once.
     listed = np.concatenate(list(p.space.enumerate()))
     assert len(np.unique(p.space.keys(listed))) == len(listed) == len(np.unique(p.space.keys(canonical)))
+
+
+def test_what_a_simulator_merges_passes_through_the_space_again():
+    # With c restricted to (2, 0): (y, c=0) becomes mode x, in which c is dead, so c goes to its first level, 2.
+    p = toys.problem(f"{__name__}:ToyModes", space={"c": (2, 0)})
+    (row,) = p.space.decode(p.space.canonical(design(p, mode="y", c=0)))["c"]
+    assert row == 2
+    assert p.space.canonical(design(p, mode="y", c=2)).tolist() == design(p, mode="y", c=2).tolist()
+
+
+def test_only_what_every_workload_merges_is_merged():
+    # 8 x 1 and 4 x 2 are one design for 16 MACs, two for 64: together they must stay two.
+    name = f"{__name__}:ToyMergeSmall"
+    alone, both = toys.problem(name), toys.problem(name, macs=(16, 64))
+    pair = np.concatenate([design(alone, a=8, b=1), design(alone, a=4, b=2)])
+    assert len(np.unique(alone.space.canonical(pair), axis=0)) == 1
+    assert both.space.canonical(pair).tolist() == pair.tolist()
 
 
 # ---- several workloads -------------------------------------------------------------------
@@ -385,6 +428,17 @@ def test_a_row_without_a_number_for_the_objective_is_never_feasible():
     result = p.evaluate(design(p, b=5))
     assert result.reward[0] == p.objective.floor
     assert not result.feasible[0]
+
+
+def test_a_statically_forbidden_design_is_never_feasible():
+    # a=8 with mode z is known to be impossible without simulating. Environments offer every MultiDiscrete action,
+    # so such rows do arrive; none of them may end up as the best design found.
+    p = toys.problem()
+    codes = design(p, a=8, b=4, mode="z")
+    assert not p.space.is_allowed(codes)[0]
+    result = p.evaluate(codes)
+    assert not result.feasible[0]
+    assert result.reward[0] == p.objective.floor
 
 
 @pytest.mark.parametrize(("name", "why"), [("ToyBadBaseline", "room"), ("ToyThinBaseline", "too thin")])

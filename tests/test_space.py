@@ -510,9 +510,7 @@ def test_grids_hit_the_numbers_that_people_type():
 
 def test_columns_give_numbers_or_level_indices():
     # What simulators receive: values of numeric and boolean parameters, indices of textual ones.
-    space = DesignSpace(
-        [Parameter("a", (8, 16)), Parameter.boolean("on"), Parameter.categorical("m", ("x", "y", "z"))]
-    )
+    space = DesignSpace([Parameter("a", (8, 16)), Parameter.boolean("on"), Parameter.categorical("m", ("x", "y", "z"))])
     columns = space.columns(np.array([[1, 1, 2], [0, 0, 0]]))
     assert [columns[name].tolist() for name in ("a", "on", "m")] == [[16, 8], [True, False], [2, 0]]
     assert space.decode(np.array([[1, 1, 2]]))["m"].tolist() == ["z"]

@@ -197,3 +197,26 @@ def objective(text="edp", reference=None, limits=()):
     """An objective over ``METRICS``, measured against ``reference`` (1.0 for each metric by default)."""
     reference = reference or {m.name: 1.0 for m in METRICS}
     return Objective.parse(text, METRICS, limits).with_reference(reference)
+
+
+HILLS = DesignSpace([Parameter.integers(f"p{i}", 0, 5) for i in range(8)])  # 6 ** 8 = 1.7 million designs
+
+
+class Hills(Simulator):
+    """One smooth valley: latency = 1 + squared distance to the design (4, 1, 3, 0, 5, 2, 4, 1); energy is constant."""
+
+    optimum = (4, 1, 3, 0, 5, 2, 4, 1)
+    metrics = (Metric("latency", "s"), Metric("energy", "J"))
+    accepts = ("network",)
+
+    def design_space(self, workload):
+        return HILLS
+
+    def baseline(self, workload):
+        return dict.fromkeys(HILLS.names, 0)
+
+    def _simulate(self, designs, workload, seeds):
+        latency = np.ones(len(designs["p0"]))
+        for name, best in zip(HILLS.names, self.optimum, strict=True):
+            latency = latency + (designs[name] - best) ** 2.0
+        return {"latency": latency, "energy": np.ones(len(latency))}
