@@ -8,9 +8,9 @@ array of R x C processing elements holds one operand still: outputs (os), weight
     ws         K          N             M                   T + 2R + C - 2
     is         K          M             N                   T + 2R + C - 2
 
-(SCALE-Sim: Samajdar et al., ISPASS 2020, eqs. 1-3). RF x CF folds cover the operand, column folds
-outermost. Word counts are exact integers; what is approximated is *when* a word must be fetched again
-(see ``_dram_words``). All rows are independent and bit-identical whatever the batch.
+as SCALE-Sim 3.0.0 counts them. RF x CF folds cover the operand, column folds outermost. Word counts are
+exact integers; what is approximated is *when* a word must be fetched again (see ``_dram_words``). All
+rows are independent and bit-identical whatever the batch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ OS, WS, IS = 0, 1, 2
 (REPEATS, GROUPS, M, K, N, IFMAP_WORDS, PASS_WORDS, HALO_WORDS, WORD_BITS, CHAINED) = range(10)
 N_LAYER = 10
 
-# Columns of the counts of one layer (int64), all groups, one repeat. Words, partials at psum width.
+# Columns of the counts of one layer (int64), all groups, one repeat. Words; the ofmap SRAM's and the
+# partials are psum_bits wide. FILL and DRAIN are the SRAM's side of what moves from and to elsewhere.
 (
     CYCLES,
     SRAM_IFMAP_READ,
@@ -40,8 +41,10 @@ N_LAYER = 10
     DRAM_FILTER,
     DRAM_OFMAP,
     DRAM_PARTIAL,
-) = range(9)
-N_COUNT = 9
+    SRAM_IFMAP_FILL,
+    SRAM_OFMAP_DRAIN,
+) = range(11)
+N_COUNT = 11
 
 # Columns of a design (int64).
 (DATAFLOW, ROWS, COLS, IFMAP_BITS, FILTER_BITS, OFMAP_BITS) = range(6)
@@ -109,7 +112,11 @@ def _ceil(a: int, b: int) -> int:
 
 @kernel
 def _dram_words(design: Ints, layer: Ints, row_folds: int, column_folds: int, psum_bits: int, out: Ints) -> None:
-    """DRAM words of one group. Half of each SRAM is usable: the other half is being filled (double buffering)."""
+    """DRAM words of one group. Half of each SRAM is usable: the other half is being filled (double buffering).
+
+    One decision per operand and layer: what the widest column slice needs either fits or is fetched again
+    for every fold that needs it. M is not tiled, so partial sums that just do not fit cost (RF - 1) M N twice.
+    """
     dataflow = design[DATAFLOW]
     bits = layer[WORD_BITS]
     filter_capacity = design[FILTER_BITS] // 2 // bits
@@ -166,19 +173,21 @@ def _layer_counts(design: Ints, layer: Ints, psum_bits: int, fold_overlap: bool,
             out[SRAM_FILTER_READ] = column_folds * n * k
         out[SRAM_OFMAP_WRITE] = row_folds * m * n
         out[SRAM_OFMAP_READ] = (row_folds - 1) * m * n  # accumulation reads what it adds to
+    out[SRAM_IFMAP_FILL] = out[DRAM_IFMAP]
+    out[SRAM_OFMAP_DRAIN] = out[DRAM_OFMAP]
     for i in range(SRAM_IFMAP_READ, N_COUNT):
         out[i] *= groups
 
 
 @kernel
-def _keep_on_chip(design: Ints, layers: Ints, counts: Ints) -> None:
+def _keep_on_chip(design: Ints, layers: Ints, psum_bits: int, counts: Ints) -> None:
     """Skip the transfers between a layer and its successor where both ends fit in half of their SRAMs."""
     for i in range(1, layers.shape[0]):
         layer, previous = layers[i], layers[i - 1]
         ifmap = layer[GROUPS] * layer[IFMAP_WORDS] * layer[WORD_BITS]
-        ofmap = previous[GROUPS] * previous[M] * previous[N] * previous[WORD_BITS]
+        ofmap = previous[GROUPS] * previous[M] * previous[N] * psum_bits
         if layer[CHAINED] == 1 and ifmap <= design[IFMAP_BITS] // 2 and ofmap <= design[OFMAP_BITS] // 2:
-            counts[i - 1, DRAM_OFMAP] = 0
+            counts[i - 1, DRAM_OFMAP] = 0  # the words still leave the one SRAM and fill the other
             counts[i, DRAM_IFMAP] = 0
 
 
@@ -208,13 +217,13 @@ def _totals(
         latency = max(compute_s, memory_s) if dram_limits else compute_s
 
         ofmap_in = c[SRAM_OFMAP_WRITE] + c[DRAM_PARTIAL]
-        ofmap_out = c[SRAM_OFMAP_READ] + c[DRAM_OFMAP] + c[DRAM_PARTIAL]
+        ofmap_out = c[SRAM_OFMAP_READ] + c[SRAM_OFMAP_DRAIN] + c[DRAM_PARTIAL]
         mac = macs * constants[MAC_J]
         register = float(c[CYCLES]) * pes * constants[PE_CYCLE_J]
-        sram = c[SRAM_IFMAP_READ] * constants[IFMAP_READ_J] + c[DRAM_IFMAP] * constants[IFMAP_WRITE_J]
+        sram = c[SRAM_IFMAP_READ] * constants[IFMAP_READ_J] + c[SRAM_IFMAP_FILL] * constants[IFMAP_WRITE_J]
         sram += c[SRAM_FILTER_READ] * constants[FILTER_READ_J] + c[DRAM_FILTER] * constants[FILTER_WRITE_J]
         sram += ofmap_in * constants[OFMAP_WRITE_J] + ofmap_out * constants[OFMAP_READ_J]
-        outputs = float(c[SRAM_OFMAP_WRITE] + c[SRAM_OFMAP_READ]) * psum_bits
+        outputs = float(c[SRAM_OFMAP_WRITE]) * psum_bits  # accumulation adds beside the SRAM: one crossing
         ifmap_bits = float(c[SRAM_IFMAP_READ]) * bits
         filter_bits = float(c[SRAM_FILTER_READ]) * bits
         if design[DATAFLOW] == IS:  # inputs are loaded down the columns, weights stream along the rows
@@ -239,9 +248,8 @@ def _totals(
         out[T_PEAK] = max(out[T_PEAK], energy / latency)
         out[T_UTILISATION] += repeats * (macs / (float(c[CYCLES]) * pes))
         out[T_DRAM_BITS] += repeats * dram_bits
-        sram_words = c[SRAM_IFMAP_READ] + c[DRAM_IFMAP] + c[SRAM_FILTER_READ] + c[DRAM_FILTER] + c[DRAM_OFMAP]
-        sram_psums = c[SRAM_OFMAP_WRITE] + c[SRAM_OFMAP_READ] + 2 * c[DRAM_PARTIAL]
-        out[T_SRAM_BITS] += repeats * (sram_words * bits + sram_psums * psum_bits)
+        words = c[SRAM_IFMAP_READ] + c[SRAM_IFMAP_FILL] + c[SRAM_FILTER_READ] + c[DRAM_FILTER]
+        out[T_SRAM_BITS] += repeats * (words * bits + (ofmap_in + ofmap_out) * psum_bits)
         out[T_MACS] += repeats * macs
         if compute_s >= latency:
             out[T_COMPUTE] += repeats * latency
@@ -258,7 +266,7 @@ def counts_of(designs: Ints, layers: Ints, psum_bits: int, fold_overlap: bool, k
         for j in range(layers.shape[0]):
             _layer_counts(designs[i], layers[j], psum_bits, fold_overlap, out[i, j])
         if keep_on_chip:
-            _keep_on_chip(designs[i], layers, out[i])
+            _keep_on_chip(designs[i], layers, psum_bits, out[i])
     return out
 
 
@@ -290,6 +298,6 @@ def simulate(
         for j in range(layers.shape[0]):
             _layer_counts(designs[i], layers[j], psum_bits, fold_overlap, counts[j])
         if keep_on_chip:
-            _keep_on_chip(designs[i], layers, counts)
+            _keep_on_chip(designs[i], layers, psum_bits, counts)
         _totals(designs[i], constants[i], layers, counts, psum_bits, clock_hz, True, out[i])
     return out

@@ -5,6 +5,7 @@ Energies and areas come from ``archgym.technology``; here they become constants 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -76,8 +77,8 @@ class SystolicConfig:
     hbm2_background_w: float = dram.HBM2_BACKGROUND_W
 
     def __post_init__(self) -> None:
-        if self.clock_mhz <= 0 or self.leakage_scale < 0:
-            raise UsageError("simulator systolic: clock_mhz must be positive and leakage_scale not negative")
+        if not (0 < self.clock_mhz < math.inf and 0 <= self.leakage_scale < math.inf and self.batch >= 1):
+            raise UsageError("simulator systolic: clock_mhz must be positive, leakage_scale not negative, batch >= 1")
         if self.psum_bits < self.bits:
             raise UsageError(f"simulator systolic: psum_bits {self.psum_bits} is below bits {self.bits}")
         if self.compat and (self.bits != 8 or self.batch != 1 or self.keep_on_chip):
@@ -98,7 +99,7 @@ def tile_slacks(parts: npt.NDArray[np.int64], config: SystolicConfig) -> dict[st
     tiles = {
         "ifmap": np.where(dataflow == array.IS, held, rows * config.bits),
         "filter": np.choose(dataflow, [cols * config.bits, held, rows * config.bits]),
-        "ofmap": np.where(dataflow == array.OS, held, cols * config.psum_bits),
+        "ofmap": np.where(dataflow == array.OS, rows * cols, cols) * config.psum_bits,
     }
     out: dict[str, npt.NDArray[Any]] = {}
     for i, (operand, tile) in enumerate(tiles.items()):
@@ -132,6 +133,15 @@ def _memory_table(config: SystolicConfig) -> npt.NDArray[np.float64]:
     return np.array([[s.pj_per_bit * 1e-12, s.background_w, s.bandwidth_gbps * 1e9] for s in systems])
 
 
+def _register_bits(
+    dataflow: npt.NDArray[np.int64], config: SystolicConfig
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Bits that a PE holds through a fold and bits that move on every cycle: os holds the sum, ws and is an operand."""
+    is_os = dataflow == array.OS
+    held = np.where(is_os, config.psum_bits, config.bits)
+    return held, np.where(is_os, 2 * config.bits, config.bits + config.psum_bits)
+
+
 def design_constants(
     designs: Columns, parts: npt.NDArray[np.int64], config: SystolicConfig
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -148,14 +158,16 @@ def design_constants(
     pes = parts[:, array.ROWS] * parts[:, array.COLS]
     mac = arithmetic.multiply_accumulate(config.bits, config.psum_bits, node, leak)
     register = registers.register(node, leak)
-    # Held operand twice (one loading, one in use) with overlap, moving operand, partial sum.
-    register_bits = config.bits * (3 if config.fold_overlap and not config.compat else 2) + config.psum_bits
-    pe_area = (mac.area_um2 + register_bits * register.area_um2) * 1e-6
+    held, moving = _register_bits(parts[:, array.DATAFLOW], config)
+    stored = (
+        held * (2 if config.fold_overlap and not config.compat else 1) + moving
+    )  # a shadow copy while folds overlap
+    pe_area = (mac.area_um2 + stored * register.area_um2) * 1e-6
 
     out = np.empty((len(parts), array.N_CONSTANT))
     areas = np.zeros((len(parts), 2))
     areas[:, 0] = pes * pe_area
-    out[:, array.LEAKAGE_W] = pes * ((mac.leakage_mw + register_bits * register.leakage_mw) * 1e-3)
+    out[:, array.LEAKAGE_W] = pes * ((mac.leakage_mw + stored * register.leakage_mw) * 1e-3)
     for i, (operand, (lanes_at, word_bits)) in enumerate(ports.items()):
         size_at = np.searchsorted(SRAM_KIB, designs[f"{operand}_sram"])
         macros = _sram_table(word_bits, node, config.sram_device, leak)[size_at, lanes_at]
@@ -163,12 +175,14 @@ def design_constants(
         out[:, array.IFMAP_WRITE_J + 2 * i] = macros[:, 1]
         out[:, array.LEAKAGE_W] += macros[:, 2]
         areas[:, 1] += macros[:, 3]
-    # Per cycle a PE reads its held operand, and reads and writes the moving operand and the partial sum.
-    moving = (config.bits + config.psum_bits) * (register.read_pj + register.write_pj)
-    out[:, array.PE_CYCLE_J] = (config.bits * register.read_pj + moving) * 1e-12
+    # Per cycle a PE reads and writes what moves; it reads what it holds, and writes it if that is a sum (os).
+    writes_held = parts[:, array.DATAFLOW] == array.OS
+    access = moving * (register.read_pj + register.write_pj)
+    access = access + held * (register.read_pj + np.where(writes_held, register.write_pj, 0.0))
+    out[:, array.PE_CYCLE_J] = access * 1e-12
     out[:, array.MAC_J] = mac.energy_pj * 1e-12
     bit_mm = wires.wire(node).pj_per_bit_mm * 1e-12
-    pitch = wires.side_mm(pe_area)
+    pitch = np.sqrt(pe_area)  # wires.side_mm of each design's PE
     out[:, array.WIRE_ROW_J] = bit_mm * pitch * parts[:, array.COLS]  # along a row of PEs: one column after the other
     out[:, array.WIRE_COLUMN_J] = bit_mm * pitch * parts[:, array.ROWS]
     out[:, array.DRAM_BIT_J :] = _memory_table(config)[designs["memory"]]

@@ -12,7 +12,7 @@ from archgym.workload import Layer, Network
 
 from . import array, scalesim
 
-_MOST_MACS = 2**56  # every word is used by some MAC, so words x bits stay inside int64
+_MOST_MACS = 2**48  # keeps cycles and words x bits of any design inside int64, and sums exact in float64
 
 
 @lru_cache(maxsize=64)
@@ -25,6 +25,9 @@ def layer_table(
     previous: Layer | None = None
     seen: dict[tuple[int, ...], int] = {}
     for layer in network.with_batch(batch).layers:
+        if layer.macs * layer.repeats >= _MOST_MACS:
+            size = f"{layer.macs:.3g} MACs x {layer.repeats}"
+            raise UsageError(f"layer '{layer.name}': {size} are beyond exact counting (2^48)")
         row = _tool_table_row(layer) if compat else _table_row(layer, bits)
         row[array.CHAINED] = int(previous is not None and _feeds(previous, layer))
         previous = layer
@@ -40,10 +43,6 @@ def layer_table(
 
 def _table_row(layer: Layer, bits: int) -> list[int]:
     word = layer.bits or bits
-    if layer.macs * layer.repeats >= _MOST_MACS:
-        raise UsageError(
-            f"layer '{layer.name}': {layer.macs:.3g} MACs x {layer.repeats} are beyond exact counting (2^56)"
-        )
     if word > bits:
         raise UsageError(f"layer '{layer.name}' has {word}-bit words, the array multiplies {bits}-bit words (sim.bits)")
     m, n, k = layer.mnk
@@ -115,6 +114,8 @@ def tool_counts(
         (array.DRAM_IFMAP, 4),
         (array.DRAM_FILTER, 5),
         (array.DRAM_OFMAP, 6),
+        (array.SRAM_IFMAP_FILL, 4),
+        (array.SRAM_OFMAP_DRAIN, 6),
     ):
         out[..., at] = tool[..., source]
     return out, tool[..., 7].max(axis=1)

@@ -1,26 +1,34 @@
 """A systolic array with three SRAMs and a DRAM, running whole neural networks.
 
-The default model counts what an array with double-buffered SRAMs has to do, in closed form and
-monotone in its resources; ``Config(compat="scalesim-3.0.0")`` reproduces SCALE-Sim 3.0.0 (CALC mode)
-with its quirks instead. Differences of the default model from the tool, complete:
+The default model counts what an array with double-buffered SRAMs has to do, in closed form; more SRAM or
+bandwidth never costs traffic or time (more PEs may: folds get coarser). ``Config(compat="scalesim-3.0.0")``
+reproduces SCALE-Sim 3.0.0 (CALC mode) with its quirks instead. Differences of the default model from the
+tool, complete:
 
 1.  Output sizes are floor'ed; a window that hangs over the edge does not exist.
 2.  Batch, groups, padding, dilation and asymmetric strides are part of a layer. The batch is folded
     into M, groups run one after the other in one stream of folds, padding costs no DRAM traffic.
 3.  Cycles are counted (F L), not indexed (F L - 1); with ``fold_overlap`` (default) the weights of the
-    next fold load and the outputs of the last drain while the current fold streams.
-4.  The word width is ``bits``, not one byte. Partial sums have ``psum_bits``.
+    next fold load and the outputs of the last drain while the current fold streams. L is the tool's:
+    for os it ends with the last MAC, so that without overlap the R cycles of draining are not counted.
+4.  The word width is ``bits``, not one byte. Partial sums, and the ofmap SRAM's words, have ``psum_bits``.
 5.  DRAM reads follow the reuse that half of an SRAM (double buffering) can hold; they never rise with
     capacity. The tool empties its whole buffer whenever it is full.
 6.  Partial sums that do not fit are read back; the tool writes them and never reads them.
 7.  No extra ofmap writes per os fold; no over-counted drains; utilisation of the fold as it is.
 8.  A layer takes the longer of computing and of moving its bytes at the DRAM's bandwidth; the tool's
     CALC mode assumes that memory never limits.
-9.  ``keep_on_chip`` (default off) lets an output that fits stay for the next layer.
+9.  ``keep_on_chip`` (default off) lets an output that fits stay for the next layer. Layers are chained
+    by size; a residual input that has to survive longer is not accounted for.
+
+Simplifications of the default model, all optimistic but the last: one pass over the ifmap touches each
+kept word once also where ws visits the taps of a window in different row folds; is reads the ifmap once
+at any SRAM size; SRAMs keep up with the array at any clock and serve reads, writes and fills in one cycle;
+DRAM delivers its peak bandwidth; what the widest column slice cannot keep is fetched again for every slice.
 
 Energy, area and power are ours in both modes, from ``archgym.technology``; control logic, clock trees
-and the chip's periphery are not modelled. Moving operands and partial sums are clocked in every PE in
-every compute cycle, used or not; a stalled array is gated.
+and the chip's periphery are not modelled. The registers of every PE are clocked in every compute cycle,
+used or not; a stalled array is gated.
 """
 
 from __future__ import annotations
