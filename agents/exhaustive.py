@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from archgym.agent import Agent
+from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.space import Codes, DesignSpace
 
@@ -24,6 +25,10 @@ class Exhaustive(Agent):
         """
 
         chunk: int = 65536
+
+        def __post_init__(self) -> None:
+            if self.chunk < 1:
+                raise UsageError(f"exhaustive: chunk must be at least 1, got {self.chunk}")
 
     config: Config
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from archgym.agent import Agent
+from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.space import Codes, DesignSpace, Level
 
@@ -47,6 +48,12 @@ class Genetic(Agent):
         crossover: float = 0.8
         mutation: float = 1.2
         step: float = 0.6
+
+        def __post_init__(self) -> None:
+            if self.population < 1 or self.tournament < 1 or self.mutation <= 0:
+                raise UsageError("genetic: population and tournament must be at least 1, mutation positive")
+            if not (0 <= self.crossover <= 1 and 0 <= self.step <= 1):
+                raise UsageError("genetic: crossover and step are probabilities")
 
     search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {
         "population": (8, 16, 24, 32, 64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -20,19 +21,15 @@ class Grid(Agent):
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
         super().__init__(space, config, **study)
-        self._levels = [_evenly(int(n), k) for n, k in zip(space.nvec, _counts(space, self.budget), strict=True)]
-        self._size = math.prod(len(levels) for levels in self._levels)
-        self._at = 0
+        counts = _counts(space, self.budget)
+        levels = [_evenly(int(n), k).tolist() for n, k in zip(space.nvec, counts, strict=True)]
+        self._points = itertools.product(*levels)
         self._unseen = Unseen(space)
 
     def ask(self, n: int) -> Codes:
         """The next grid points (k, d) not known yet, k <= n; empty at the end."""
-        while self._at < self._size:
-            stop = min(self._at + n, self._size)
-            index = np.unravel_index(np.arange(self._at, stop), [len(levels) for levels in self._levels])
-            self._at = stop
-            points = np.stack([levels[i] for levels, i in zip(self._levels, index, strict=True)], axis=1)
-            fresh = self._unseen.claim(points, n)
+        while rows := list(itertools.islice(self._points, n)):
+            fresh = self._unseen.claim(np.array(rows, np.int64), n)
             if len(fresh):
                 return fresh
         return np.empty((0, len(self.space)), np.int64)

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from archgym.errors import UnknownNameError, UsageError
@@ -30,6 +30,8 @@ def configure(cls: type[C], overrides: Mapping[str, Any], where: str) -> C:
         UnknownNameError: a key is no field.
         UsageError: a value does not fit its field.
     """
+    if not isinstance(overrides, Mapping):
+        raise UsageError(f"{where}: expected a table of options, got {overrides!r}")
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     hints = typing.get_type_hints(cls)
     for key in overrides:
@@ -57,6 +59,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return value if isinstance(value, hint) else configure(hint, value, where)
     if origin is tuple:
         items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, Sequence):
+            raise UsageError(f"{where}: expected a list, got {value!r}")
         return tuple(_convert(item, arguments[0], where) for item in items)
     return _scalar(value, hint, where)
 
@@ -81,11 +85,13 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
         if value.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
             raise UsageError(f"{where}: expected true or false, got '{value}'")
         return value.lower() in ("true", "1", "yes", "on")
-    if hint in (int, float) and not isinstance(value, bool):
+    if hint in (int, float):
+        if isinstance(value, bool):
+            raise UsageError(f"{where}: expected {name}, got {value}")
         try:
             number = hint(value)
-        except (TypeError, ValueError):
-            raise UsageError(f"{where}: expected {name}, got '{value}'") from None
+        except (TypeError, ValueError, OverflowError):
+            raise UsageError(f"{where}: expected {name}, got {value!r}") from None
         if not isinstance(value, str) and number != value:
             raise UsageError(f"{where}: expected {name}, got {value}")
         return number

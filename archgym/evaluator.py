@@ -35,6 +35,7 @@ class Evaluator:
             endless loops over fast simulators: nothing is remembered and ``n_unique`` counts samples.
         log: where every sample is written.
         executor: where simulations run.
+        recorded: rows of a log to answer from, and to hold the agent to; default: what ``log`` already holds.
         seed: of the study; simulators that are not deterministic get one stream per trial.
 
     Attributes:
@@ -57,6 +58,7 @@ class Evaluator:
         cache: bool = True,
         log: StudyLog | None = None,
         executor: Executor | None = None,
+        recorded: Sequence[Mapping[str, Any]] | None = None,
         seed: int = 0,
     ) -> None:
         if budget is not None and budget < 1:
@@ -79,7 +81,7 @@ class Evaluator:
         self._seen: dict[Any, int] = {}  # canonical key -> row of the store
         self._store = _Store()
         self._asked: list[tuple[Codes, npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = []
-        self._recorded = list(log.recorded) if log is not None else []
+        self._recorded = list(recorded if recorded is not None else log.recorded if log is not None else ())
         self._returned_at = time.perf_counter()
         if budget is not None and len(self._recorded) > budget:
             raise UsageError(f"the log holds {len(self._recorded)} rows, more than the budget of {budget}")
@@ -108,7 +110,9 @@ class Evaluator:
         """
         started = time.perf_counter()
         codes = self.problem.space.check(codes)
-        fits = codes[: self.left]
+        if len(codes) == 0:
+            return self.problem.evaluate(codes)
+        fits = codes[: self.left].copy()  # the caller may reuse its array
         evaluation = self._evaluate(fits) if len(fits) else None
         now = time.perf_counter()
         if self.log is not None and self.n_samples > len(self._recorded):
@@ -127,6 +131,11 @@ class Evaluator:
                 f"the budget of {self.budget} samples is spent: {len(codes)} asked, {len(fits)} evaluated", shown
             )
         return shown
+
+    @property
+    def asks(self) -> npt.NDArray[np.int64]:
+        """The number of the ask (n_samples,) that each sample belongs to (with ``cache`` only)."""
+        return np.repeat(np.arange(len(self._asked)), [len(codes) for codes, _, _ in self._asked])
 
     def history(self) -> Evaluation:
         """Every sample so far, in order, with all columns (with ``cache`` only)."""
@@ -166,16 +175,19 @@ class Evaluator:
         rows = np.empty(len(codes), np.int64)
         cached = np.empty(len(codes), np.bool_)
         fresh: list[int] = []
+        new: dict[Any, int] = {}
         for i, key in enumerate(keys):
-            row = self._seen.get(key)
+            row = self._seen.get(key, new.get(key))
             cached[i] = row is not None
             if row is None or not self._reuse:
                 row = len(self._store) + len(fresh)
-                self._seen.setdefault(key, row)
+                new.setdefault(key, row)
                 fresh.append(i)
             rows[i] = row
         if fresh:
             self._store.add(self._outcome(codes, fresh, first))
+        for key, row in new.items():  # only now: a simulation that failed leaves no trace
+            self._seen.setdefault(key, row)
         self._asked.append((codes, rows, cached))
         return self._store.gather(rows, codes, cached)
 
@@ -195,7 +207,7 @@ class Evaluator:
             parts.append(self.problem.score(part, columns))
         return parts[0] if len(parts) == 1 else Evaluation.concatenate(parts)
 
-    def _recall(self, codes: Codes, lines: list[dict[str, Any]]) -> Evaluation:
+    def _recall(self, codes: Codes, lines: Sequence[Mapping[str, Any]]) -> Evaluation:
         for line, row in zip(lines, codes.tolist(), strict=True):
             _same_design(line, row)
         return replace(self.recall(self.problem, lines), cached=np.zeros(len(lines), np.bool_))
@@ -218,12 +230,10 @@ class Evaluator:
         )
 
     def _write(self, evaluation: Evaluation, first: int) -> None:
-        if self.log is None:
-            return
         skip = min(max(len(self._recorded) - first, 0), len(evaluation))
         for i in range(skip):  # repeated designs are not recalled above, so compare them here
             _same_design(self._recorded[first + i], evaluation.codes[i].tolist())
-        if skip < len(evaluation):
+        if self.log is not None and skip < len(evaluation):
             rest = evaluation.take(slice(skip, None)) if skip else evaluation
             reasons = [self.problem.explain(rest, i) for i in range(len(rest))]
             self.log.append(rest, reasons, trial=first + skip, ask=self.n_asks)

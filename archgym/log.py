@@ -48,6 +48,8 @@ class StudyLog:
         spec = self.folder / SPEC
         if spec.exists():
             _same_header(spec, header)
+        elif self.folder.exists() and not self.folder.is_dir():
+            raise LogError(f"{self.folder} is a file; choose another --out")
         elif self.folder.exists() and any(self.folder.iterdir()):
             raise LogError(f"{self.folder} is not empty and holds no {SPEC}; choose another --out")
         try:
@@ -139,6 +141,8 @@ def read_header(folder: str | Path) -> dict[str, Any]:
         raise LogError(f"{folder} is no study folder: it holds no {SPEC}") from None
     except (OSError, ValueError) as error:
         raise LogError(f"{path} is damaged: {error}") from None
+    if not isinstance(header, dict):
+        raise LogError(f"{path} is damaged: it holds no object")
     return header
 
 

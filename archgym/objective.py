@@ -112,11 +112,11 @@ class Objective:
                 raise UsageError(f"'{text}': a Pareto objective needs at least two different metrics")
             return cls(text, terms, parsed, pareto=True)
         if kind == "archgym-target" and rest:
-            targets = tuple(_target(item, known) for item in rest.split(","))
+            targets = tuple(_target(item.strip(), known) for item in rest.split(","))
             return cls(text, tuple(Term(m) for m, _ in targets), parsed, floor=0.0, targets=targets)
         if text in NAMED:
             return cls(text, tuple(_term(m, w, known) for m, w in NAMED[text]), parsed)
-        if text in known:
+        if text.partition("@")[0] in known:
             return cls(text, (_term(text, 1.0, known),), parsed)
         raise UnknownNameError("objective", text, [*NAMED, "pareto:METRIC,METRIC", *known])
 
@@ -162,7 +162,7 @@ class Objective:
         out = np.ones(len(next(iter(metrics.values()))))
         for name, target in self.targets:
             distance = np.abs(target - metrics[name])
-            out = out * np.minimum(abs(target) / np.maximum(distance, 1e-300), TARGET_CAP)
+            out = out * (abs(target) / np.maximum(distance, abs(target) / TARGET_CAP))  # capped at TARGET_CAP
         return np.where(np.isfinite(out), np.minimum(out, TARGET_CAP), self.floor)
 
     def values(self, metrics: Mapping[str, Floats]) -> Floats:
@@ -222,6 +222,9 @@ def _target(item: str, known: Mapping[str, Metric]) -> tuple[str, float]:
     name, _, value = item.partition("=")
     _known(name, known)
     try:
-        return name, float(value)
+        target = float(value)
     except ValueError:
-        raise UsageError(f"archgym-target: expected METRIC=NUMBER, got '{item}'") from None
+        target = math.nan
+    if target == 0 or not math.isfinite(target):
+        raise UsageError(f"archgym-target: expected METRIC=NUMBER, finite and not 0, got '{item}'")
+    return name, target

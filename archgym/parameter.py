@@ -36,7 +36,7 @@ class Parameter:
     ordered: bool = True
     unit: str = ""
     group: str = ""
-    active_when: Mapping[str, tuple[Level, ...]] | None = field(default=None, hash=False)
+    active_when: Mapping[str, Sequence[Level] | str] | None = field(default=None, hash=False)
     doc: str = ""
 
     def __post_init__(self) -> None:
@@ -48,11 +48,13 @@ class Parameter:
             raise UsageError(f"parameter '{self.name}': needs a name and at least one level")
         if len(kinds) != 1 or not kinds <= {int, float, str, bool}:
             raise UsageError(f"parameter '{self.name}': levels must be all numbers, all text or all booleans: {levels}")
+        if kinds == {float} and not all(math.isfinite(float(v)) for v in levels):
+            raise UsageError(f"parameter '{self.name}': levels must be finite: {levels}")
         if len(set(levels)) != len(levels):
             raise UsageError(f"parameter '{self.name}': levels repeat: {levels}")
         object.__setattr__(self, "levels", levels)
         if self.active_when is not None:
-            when = {name: tuple(values) for name, values in self.active_when.items()}
+            when = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in self.active_when.items()}
             object.__setattr__(self, "active_when", when)
 
     @classmethod
@@ -70,9 +72,9 @@ class Parameter:
     def grid(cls, name: str, low: float, high: float, n: int, *, log: bool = False, **options: Any) -> Parameter:
         """A real range as ``n`` points, evenly spaced (geometrically with ``log``)."""
         fractions = [i / (n - 1) if n > 1 else 0.0 for i in range(n)]
-        if log:
-            return cls(name, tuple(low * (high / low) ** f for f in fractions), **options)
-        return cls(name, tuple(low + (high - low) * f for f in fractions), **options)
+        points = [low * (high / low) ** f if log else low + (high - low) * f for f in fractions]
+        # Twelve digits: people address a level by its value, 10.0 rather than 9.999999999999998.
+        return cls(name, tuple(float(f"{p:.12g}") for p in points), **options)
 
     @classmethod
     def categorical(cls, name: str, levels: Sequence[Level], **options: Any) -> Parameter:
@@ -131,7 +133,7 @@ class Parameter:
 def _number(level: Level) -> float | None:
     try:
         return float(level)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
 
 

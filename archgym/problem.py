@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archgym import config as configs
+from archgym import rng
 from archgym.errors import UnknownNameError, UsageError
 from archgym.evaluation import Evaluation
 from archgym.metrics import Metric
@@ -141,6 +142,8 @@ class Problem:
         self.metric_names = self._with_workloads([m.name for m in self.simulator.metrics], aggregate=True)
         self._slack_names = self._with_workloads([c.name for c in self.simulator.constraints], aggregate=False)
         self.full_space = self.simulator.design_space(self.workloads[0])
+        if any(self.simulator.design_space(w).fingerprint != self.full_space.fingerprint for w in self.workloads[1:]):
+            raise UsageError(f"{spec.label}: the simulator has different design spaces for these workloads")
         self.spec = self._normalised(spec)
         self.space, self._lift = self._restricted()
         objective = Objective.parse(spec.objective, self.simulator.metrics, spec.limits)
@@ -220,23 +223,27 @@ class Problem:
         slack = np.empty((n, len(self._slack_names)))
         for i, name in enumerate(self._slack_names):
             limit = self._slack_limit(name, columns)
-            slack[:, i] = columns[name] / np.abs(limit)
+            slack[:, i] = columns[name] / np.where(limit == 0, 1.0, np.abs(limit))
         reason = np.asarray(columns["reason"], np.int64)
         possible = (slack <= 0).all(axis=1) & (reason == 0)
+        if self.space.allowed:
+            possible &= self.space.is_allowed(codes)
         table = np.empty((n, len(self.metric_names)))
         for i, name in enumerate(self.metric_names):
             table[:, i] = columns[name]
         table[~possible] = np.nan
+        table[~np.isfinite(table)] = np.nan  # "no such number" has one spelling, and JSON can write it
         metrics = {name: table[:, i] for i, name in enumerate(self.metric_names)}
         limits = self.objective.violations(metrics)
-        feasible = possible & (limits <= 0).all(axis=1)
+        values = self.objective.values(metrics)
+        feasible = possible & (limits <= 0).all(axis=1) & ~np.isnan(values).any(axis=1)
         reward = np.where(feasible, self.objective.reward(metrics), self.objective.floor)
         return Evaluation(
             codes,
             self.metric_names,
             table,
             reward,
-            self.objective.values(metrics),
+            values,
             np.concatenate([slack, limits], axis=1),
             feasible,
             reason,
@@ -255,7 +262,9 @@ class Problem:
         if evaluation.reason[row]:
             return self.simulator.reasons[int(evaluation.reason[row])]
         broken = [n for n, v in zip(self.constraint_names, evaluation.violations[row], strict=True) if not v <= 0]
-        return "violates " + ", ".join(broken)
+        if self.space.allowed and not self.space.is_allowed(evaluation.codes[row : row + 1])[0]:
+            broken = ["a static rule of the design space"]
+        return "violates " + ", ".join(broken) if broken else "the objective has no number here"
 
     # ---- construction ------------------------------------------------------------------
 
@@ -300,7 +309,8 @@ class Problem:
         return space.canonical(np.where(agreed[:, None], lowered, codes))
 
     def _baseline_metrics(self) -> dict[str, float]:
-        columns = self._simulate_full(self.full_space.encode([self.baseline]), None)
+        seeds = rng.stream_seeds(0, "baseline", 0, 1)  # of no study, so that the reference belongs to the problem
+        columns = self._simulate_full(self.full_space.encode([self.baseline]), seeds)
         bad = [n for n in self._slack_names if columns[n][0] > 0]
         if bad or columns["reason"][0]:
             why = ", ".join(bad) or self.simulator.reasons[int(columns["reason"][0])]

@@ -21,13 +21,14 @@ def import_target(target: str) -> Any:
     """
     module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise  # the module exists, one of its own imports is missing
         raise UsageError(f"'{target}': there is no module '{module}'") from None
-    except AttributeError:
-        raise UsageError(f"'{target}': module '{module}' has no '{attribute}'") from None
+    if not hasattr(found, attribute):
+        raise UsageError(f"'{target}': module '{module}' has no '{attribute}'")
+    return getattr(found, attribute)
 
 
 class Registry:

@@ -155,7 +155,8 @@ class Simulator(ABC):
             self._simulate_one(space.design(row), workload, None if seeds is None else int(seeds[i]))
             for i, row in enumerate(codes)
         ]
-        return {name: np.array([row[name] for row in rows if name in row]) for name in self.output_names}
+        rows = [{"reason": 0, **row} for row in rows]
+        return {name: np.array([row[name] for row in rows]) for name in self.output_names}
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -166,7 +167,7 @@ class Simulator(ABC):
     def _checked(self, columns: Columns, n: int) -> dict[str, npt.NDArray[Any]]:
         out = {}
         for name in self.output_names:
-            if name == "reason" and (name not in columns or len(columns[name]) == 0):
+            if name == "reason" and name not in columns:
                 column: npt.NDArray[Any] = np.zeros(n, np.int64)
             else:
                 assert name in columns, f"{type(self).__name__} did not return '{name}'"

@@ -66,6 +66,7 @@ class DesignSpace:
         self._position = {name: i for i, name in enumerate(self.names)}
         self.nvec = np.array([len(p.levels) for p in self.parameters], np.int64)
         self.size = math.prod(len(p.levels) for p in self.parameters)
+        self._weights = [math.prod(len(p.levels) for p in self.parameters[i + 1 :]) for i in range(len(self.names))]
         self._values = [np.array(p.levels) for p in self.parameters]
         self._conditions = [self._condition(i) for i in range(len(self.names))]
         self._buckets = eliminate(self._rule_factors(), self._conditions, self.nvec)
@@ -139,13 +140,18 @@ class DesignSpace:
             UsageError: a parameter is missing, or a value is not one of its levels.
             UnknownNameError: a dict names something that is no parameter.
         """
-        if isinstance(designs, Mapping) or hasattr(designs, "columns"):
-            columns = {name: list(designs[name]) for name in self._require(list(designs), hasattr(designs, "iloc"))}
-        else:
-            rows = list(designs)
-            for row in rows:
-                self._require(list(row), False)
-            columns = {name: [row[name] for row in rows] for name in self.names}
+        try:
+            if isinstance(designs, Mapping) or hasattr(designs, "columns"):
+                columns = {name: list(designs[name]) for name in self._require(list(designs), hasattr(designs, "iloc"))}
+            else:
+                rows = list(designs)
+                for row in rows:
+                    self._require(list(row), False)
+                columns = {name: [row[name] for row in rows] for name in self.names}
+        except TypeError:
+            raise UsageError("designs: expected columns of equal length, a DataFrame, or a list of dicts") from None
+        if len({len(column) for column in columns.values()}) > 1:
+            raise UsageError(f"designs: columns differ in length: { {k: len(v) for k, v in columns.items()} }")
         out = [[p.index(_plain(v)) for v in columns[p.name]] for p in self.parameters]
         return np.array(out, np.int64).reshape(len(self.names), -1).T.copy()
 
@@ -170,14 +176,16 @@ class DesignSpace:
 
     def rank(self, codes: Codes) -> list[int]:
         """Position of each row in lexicographic order (last parameter fastest), as Python ints."""
-        weights = [math.prod(int(n) for n in self.nvec[i + 1 :]) for i in range(len(self.names))]
-        return [sum(int(c) * w for c, w in zip(row, weights, strict=True)) for row in self.check(codes)]
+        return [sum(int(c) * w for c, w in zip(row, self._weights, strict=True)) for row in self.check(codes)]
 
     def unrank(self, ranks: Any) -> Codes:
         """The designs (n, d) at lexicographic positions; inverse of ``rank``."""
         if self.size < _RANK_LIMIT:
-            index = np.unravel_index(np.asarray(ranks, np.int64), tuple(int(n) for n in self.nvec))
-            return np.stack(index, axis=1).astype(np.int64)
+            rest = np.asarray(ranks, np.int64)
+            out = np.empty((len(rest), len(self.names)), np.int64)
+            for i in reversed(range(len(self.names))):
+                rest, out[:, i] = np.divmod(rest, self.nvec[i])
+            return out
         rows = []
         for rank in ranks:
             row = []
@@ -193,7 +201,10 @@ class DesignSpace:
         int64 in spaces below 2**62 designs, fixed-width bytes above.
         """
         if self.size < _RANK_LIMIT:
-            return np.asarray(np.ravel_multi_index(tuple(codes.T), tuple(int(n) for n in self.nvec)), np.int64)
+            out = np.zeros(len(codes), np.int64)
+            for i, weight in enumerate(self._weights):
+                out += codes[:, i] * weight
+            return out
         packed = np.ascontiguousarray(codes, ">u4")
         flat: npt.NDArray[Any] = packed.view(f"S{packed.shape[1] * 4}").ravel()
         return flat
@@ -230,6 +241,8 @@ class DesignSpace:
             bool (number of levels of parameter k,); all False if the prefix itself is a dead end. Exact.
         """
         k = len(prefix)
+        if k >= len(self.names) or any(not 0 <= int(c) < n for c, n in zip(prefix, self.nvec, strict=False)):
+            raise UsageError(f"mask: expected level indices of fewer than {len(self.names)} parameters, got {prefix}")
         canonical = self._canonical(np.asarray(prefix, np.int64).reshape(1, k).copy())[0]
         for i in range(k):
             bucket = self._buckets[i]
@@ -294,15 +307,14 @@ class DesignSpace:
             self[name]
         for p in self.parameters:
             wanted = levels.get(p.name, p.levels)
-            wanted = [wanted] if isinstance(wanted, str) else wanted
+            wanted = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
             kept.append(np.array([p.index(v) for v in wanted], np.int64))
         parameters = [
             Parameter(**{**p.to_dict(), "levels": tuple(p.levels[i] for i in keep)})
             for p, keep in zip(self.parameters, kept, strict=True)
         ]
-        rules = [
-            Rule(r.parameters, r.table[np.ix_(*(kept[self._position[n]] for n in r.parameters))]) for r in self.allowed
-        ]
+        self._keep_dead_levels(kept)
+        rules = [self._restricted_rule(rule, kept) for rule in self.allowed]
         return DesignSpace(parameters, rules)
 
     def with_merge(self, merge: Callable[[Codes], Codes]) -> DesignSpace:
@@ -331,6 +343,32 @@ class DesignSpace:
         return [{"parameters": list(r.parameters), "table": r.table.tolist()} for r in self.allowed]
 
     # ---- construction ------------------------------------------------------------------
+
+    def _keep_dead_levels(self, kept: list[npt.NDArray[np.int64]]) -> None:
+        """A dead parameter counts as its first level; where other parameters look at that, it has to stay."""
+        parents = {j for conditions in self._conditions for j, _ in conditions}
+        for i in parents:
+            if self._conditions[i] and kept[i][0] != 0:
+                p = self.parameters[i]
+                raise UsageError(
+                    f"restrict: '{p.name}' must keep its first level {p.levels[0]} first, other parameters depend on it"
+                )
+
+    def _restricted_rule(self, rule: Rule, kept: list[npt.NDArray[np.int64]]) -> Rule:
+        """The rule over the kept levels, and over what decides whether its parameters are dead at all."""
+        scope = {self._position[name] for name in rule.parameters}
+        while more := {j for i in scope for j, _ in self._conditions[i]} - scope:
+            scope |= more
+        order = sorted(scope)
+        if all(kept[i][0] == 0 or not self._conditions[i] for i in order):
+            return Rule(rule.parameters, rule.table[np.ix_(*(kept[self._position[n]] for n in rule.parameters))])
+        shape = [len(kept[i]) for i in order]
+        codes = np.zeros((math.prod(shape), len(self.names)), np.int64)
+        for i, index in zip(order, np.indices(shape).reshape(len(order), -1), strict=True):
+            codes[:, i] = kept[i][index]
+        codes = self._canonical(codes)
+        table = rule.table[tuple(codes[:, self._position[name]] for name in rule.parameters)]
+        return Rule(tuple(self.names[i] for i in order), table.reshape(shape))
 
     def _condition(self, i: int) -> list[tuple[int, npt.NDArray[np.bool_]]]:
         p, out = self.parameters[i], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from archgym.errors import BudgetExhausted, LogError, ReplayMismatch, UsageError
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.executor import make_executor
-from archgym.log import StudyLog, read_header, read_trials, rows_as_json
+from archgym.log import SPEC, StudyLog, read_header, read_trials, rows_as_json
 from archgym.pareto import front
 from archgym.problem import Problem, ProblemSpec
 from archgym.registry import AGENTS
@@ -127,6 +129,8 @@ def run(
         LogError: the folder belongs to another spec, or cannot be written.
         ReplayMismatch: a resumed agent asks for other designs than the log holds.
     """
+    if options and not isinstance(problem, str):
+        raise UsageError(f"{', '.join(options)}: put this into the spec; options only go with a problem given as text")
     spec = problem if isinstance(problem, StudySpec) else None
     if spec is None:
         parsed = problem if isinstance(problem, ProblemSpec) else parse_problem(str(problem), **options)
@@ -157,7 +161,8 @@ def continue_study(
 ) -> Summary:
     """Spend the rest of a study's budget in a new folder: same agent, old rows told as a warm start.
 
-    For a study that cannot be resumed exactly (another version, another CPU). The new spec records its parent.
+    For a study that cannot be resumed exactly (another version of the agent, another CPU). The new spec records
+    its parent. Rows of another version of the simulator are refused: their numbers mean something else.
 
     Raises:
         UsageError: nothing of the budget is left.
@@ -238,13 +243,22 @@ def load(folder: str | Path) -> Summary:
 
 def _open(folder: str | Path) -> tuple[StudySpec, Problem]:
     header = read_header(folder)
-    spec = StudySpec.from_dict(header["study"])
-    problem = Problem(spec.problem)
-    if problem.fingerprint != header["problem"]["fingerprint"]:
-        raise LogError(
-            f"{folder} was written by simulator version {header['problem']['simulator_version']} of archgym "
-            f"{header['archgym']}; this is version {problem.simulator.version}, or the workload's content has changed"
-        )
+    try:
+        spec = StudySpec.from_dict(header["study"])
+        problem = Problem(spec.problem)
+        known = header["problem"]
+        if problem.fingerprint != known["fingerprint"]:
+            raise LogError(
+                f"{folder} was written by simulator version {known['simulator_version']} of archgym "
+                f"{header['archgym']}; this is version {problem.simulator.version}, or a workload's content has changed"
+            )
+        expected = json.loads(json.dumps({**spec.header(problem), "archgym": header["archgym"]}))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LogError(f"{folder}: {SPEC} is damaged: {type(error).__name__} {error}") from None
+    try:
+        _compare(header, expected, row=0)
+    except ReplayMismatch as error:
+        raise LogError(f"{folder}: {SPEC} was altered: {str(error).partition(': ')[2]}") from None
     return spec, problem
 
 
@@ -270,7 +284,7 @@ def replay(folder: str | Path, *, agent: bool = False, on_rows: Callable[[int, i
     if spec.budget is not None and len(lines) > spec.budget:
         raise ReplayMismatch(f"row {spec.budget}: beyond the budget of {spec.budget} samples", spec.budget)
     evaluator = Evaluator(problem, None, seed=spec.seed)
-    previous_ask = 0
+    _check_asks(lines, spec)
     for start in range(0, len(lines), 4096):
         part = lines[start : start + 4096]
         codes = _codes(part, problem)
@@ -278,16 +292,24 @@ def replay(folder: str | Path, *, agent: bool = False, on_rows: Callable[[int, i
         reasons = [problem.explain(evaluation, i) for i in range(len(part))]
         for line, fresh in zip(part, rows_as_json(evaluation, reasons, trial=start, ask=0), strict=True):
             _compare(line, {**fresh, "ask": line["ask"]})
-            if line["ask"] not in (previous_ask, previous_ask + 1):
-                raise ReplayMismatch(
-                    f"row {line['trial']}: ask {line['ask']} follows ask {previous_ask}", line["trial"]
-                )
-            previous_ask = line["ask"]
         if on_rows is not None:
             on_rows(start + len(part), len(lines))
     if agent:
         _replay_agent(folder, spec, problem, lines)
     return len(lines)
+
+
+def _check_asks(lines: list[dict[str, Any]], spec: StudySpec) -> None:
+    """Asks are numbered without gaps, and none of an agent's is larger than its batch."""
+    previous = size = 0
+    for line in lines:
+        ask = line["ask"]
+        if type(ask) is not int or ask not in ((0,) if line["trial"] == 0 else (previous, previous + 1)):
+            raise ReplayMismatch(f"row {line['trial']}: ask {ask} follows ask {previous}", line["trial"])
+        size = size + 1 if ask == previous else 1
+        if size > spec.batch and spec.agent != EXTERNAL:
+            raise ReplayMismatch(f"row {line['trial']}: ask {ask} has more than {spec.batch} rows", line["trial"])
+        previous = ask
 
 
 def _codes(lines: list[dict[str, Any]], problem: Problem) -> npt.NDArray[np.int64]:
@@ -300,10 +322,11 @@ def _codes(lines: list[dict[str, Any]], problem: Problem) -> npt.NDArray[np.int6
 
 
 def _compare(logged: Any, fresh: Any, where: str = "", row: int = -1) -> None:
+    """Raise ReplayMismatch where two JSON values differ; ``row`` -1 takes it from the object's ``trial``."""
     if row < 0:
         row = fresh["trial"]
     if isinstance(fresh, dict):
-        same = isinstance(logged, dict) and list(logged) == list(fresh)
+        same = isinstance(logged, dict) and set(logged) == set(fresh)
         for key in fresh if same else ():
             _compare(logged[key], fresh[key], f"{where}.{key}" if where else key, row)
     elif isinstance(fresh, list):
@@ -329,10 +352,26 @@ def _close(a: float, b: float, scale: float) -> bool:
 def _replay_agent(folder: str | Path, spec: StudySpec, problem: Problem, lines: list[dict[str, Any]]) -> None:
     if spec.agent == EXTERNAL or spec.parent:
         raise UsageError(f"{folder}: its agent cannot be rerun (external, or continued from another study)")
-    again = _search(replace(spec, budget=max(len(lines), 1)), problem, None, "serial", 1, None, None)
-    agent_codes = again.samples.codes.tolist()
-    for line in lines:
-        trial = line["trial"]
-        if trial >= len(agent_codes) or agent_codes[trial] != line["codes"]:
-            asked = agent_codes[trial] if trial < len(agent_codes) else "nothing"
-            raise ReplayMismatch(f"row {trial}: the log holds {line['codes']}, the agent asks for {asked}", trial)
+    agent, end = make_agent(spec, problem), len(lines)
+    evaluator = Evaluator(problem, spec.budget, track=spec.track, recorded=lines, seed=spec.seed)
+    evaluator.on_ask = lambda running: _stop_at(running, end)
+    with contextlib.suppress(BudgetExhausted, _LogEndsError):
+        agent.run(evaluator)
+    if evaluator.n_samples < end:
+        raise ReplayMismatch(
+            f"row {evaluator.n_samples}: the log goes on, the agent asks for nothing more", evaluator.n_samples
+        )
+    for line, ask in zip(lines, evaluator.asks.tolist(), strict=False):
+        if line["ask"] != ask:
+            raise ReplayMismatch(
+                f"row {line['trial']}: ask is {line['ask']} in the log, {ask} when the agent reruns", line["trial"]
+            )
+
+
+class _LogEndsError(Exception):
+    """The rerun has passed the last logged row."""
+
+
+def _stop_at(evaluator: Evaluator, rows: int) -> None:
+    if evaluator.n_samples >= rows:
+        raise _LogEndsError

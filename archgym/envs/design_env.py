@@ -8,10 +8,9 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from archgym.errors import UnknownNameError
 from archgym.evaluator import Evaluator
 
-from .episodes import Episodes
+from .episodes import RENDER_MODES, Episodes, check_episode
 from .render import Panel
 
 Floats = npt.NDArray[np.float64]
@@ -33,13 +32,12 @@ class DesignEnv(gym.Env[Floats, npt.NDArray[np.int64]]):
         render_mode: None, ``"ansi"`` or ``"rgb_array"``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 - Gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - Gymnasium declares it so
 
     def __init__(
         self, evaluator: Evaluator, *, episode: str = "one_step", horizon: int = 20, render_mode: str | None = None
     ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise UnknownNameError("render_mode", render_mode, self.metadata["render_modes"])
+        check_episode(episode, 1, horizon, render_mode)
         self.evaluator = evaluator
         self.problem = evaluator.problem
         self.render_mode = render_mode

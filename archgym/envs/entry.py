@@ -12,6 +12,7 @@ from archgym.spec import EXTERNAL, StudySpec
 
 from .design_env import DesignEnv
 from .design_vector_env import DesignVectorEnv
+from .episodes import check_episode
 
 _SLOW_SECONDS = 1e-4  # declared cost from which an unlogged environment remembers designs
 
@@ -26,6 +27,7 @@ def make_env(
         horizon: designs per ``refine`` episode.
         render_mode: None, ``"ansi"`` or ``"rgb_array"``.
     """
+    check_episode(episode, 1, horizon, render_mode)  # before a log is opened
     return DesignEnv(make_evaluator(1, **options), episode=episode, horizon=horizon, render_mode=render_mode)
 
 
@@ -33,6 +35,7 @@ def make_vector_env(
     num_envs: int, *, episode: str = "one_step", horizon: int = 20, max_episode_steps: int | None = None, **options: Any
 ) -> DesignVectorEnv:
     """``num_envs`` environments that evaluate one batch per step; see ``make_evaluator`` for the options."""
+    check_episode(episode, num_envs, horizon)
     return DesignVectorEnv(make_evaluator(num_envs, **options), num_envs, episode=episode, horizon=horizon)
 
 
@@ -45,7 +48,7 @@ def make_evaluator(
     aggregate: str = "geomean",
     limits: Sequence[str] = (),
     sim: Mapping[str, Any] | None = None,
-    space: Mapping[str, Sequence[Any]] | None = None,
+    space: Mapping[str, Sequence[Any] | str] | None = None,
     track: str = "grey",
     budget: int | None = None,
     log: str | None = None,
@@ -67,7 +70,7 @@ def make_evaluator(
         objective,
         aggregate,
         sim=dict(sim or {}),
-        space={name: tuple(levels) for name, levels in (space or {}).items()},
+        space=dict(space or {}),
         limits=tuple(limits),
     ).embedded()
     problem = Problem(problem_spec)

@@ -23,6 +23,7 @@ from archgym.problem import Problem
 from archgym.space import Codes
 
 EPISODES = ("one_step", "refine")
+RENDER_MODES = ("ansi", "rgb_array")
 CLIP = 20.0  # of log-ratios, rewards and workload features in observations
 
 Floats = npt.NDArray[np.float64]
@@ -38,6 +39,21 @@ def _log_ratios(values: Floats, reference: Floats, clip: float) -> Floats:
             if ratio > 0.0:
                 out[i, j] = min(max(math.log(ratio), -clip), clip)
     return out
+
+
+def check_episode(episode: str, n: int, horizon: int, render_mode: str | None = None) -> None:
+    """Refuse what no environment can be made of.
+
+    Raises:
+        UnknownNameError: no such episode or render mode.
+        UsageError: a horizon or a number of environments below 1.
+    """
+    if episode not in EPISODES:
+        raise UnknownNameError("episode", episode, EPISODES)
+    if horizon < 1 or n < 1:
+        raise UsageError(f"horizon and number of environments: expected at least 1, got {horizon} and {n}")
+    if render_mode is not None and render_mode not in RENDER_MODES:
+        raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
 
 
 class Episodes:
@@ -56,10 +72,7 @@ class Episodes:
     """
 
     def __init__(self, evaluator: Evaluator, episode: str, n: int, horizon: int) -> None:
-        if episode not in EPISODES:
-            raise UnknownNameError("episode", episode, EPISODES)
-        if horizon < 1 or n < 1:
-            raise UsageError(f"horizon and number of environments: expected at least 1, got {horizon} and {n}")
+        check_episode(episode, n, horizon)
         self.evaluator = evaluator
         self.problem: Problem = evaluator.problem
         self.n = n
@@ -139,7 +152,7 @@ class Episodes:
             levels = np.maximum(self.problem.space.nvec - 1, 1)
             parts += [self._design / levels, self._best / levels]
             parts.append(np.minimum(self._best_reward, CLIP).reshape(-1, 1))
-            parts.append(np.full((self.n, 1), (self.horizon - self._steps) / self.horizon))
+            parts.append(np.full((self.n, 1), max(self.horizon - self._steps, 0) / self.horizon))
         if evaluation is None:
             parts.append(np.zeros((self.n, len(self._logged) + 1 if self._grey else 2)))
         elif self._grey:

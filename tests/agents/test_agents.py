@@ -303,6 +303,14 @@ def test_grid_by_hand():
     ]
 
 
+def test_grid_grows_the_parameter_with_the_smallest_share_of_its_levels():
+    # Levels 2 and 8, 4 samples: shares 1/2 and 1/8, so b grows to 2, 3, 4 levels; a second level of a would make 8.
+    # Four of eight levels end to end are 0, 7/3, 14/3, 7, rounded: 0 2 5 7; one of two is the lower middle.
+    space = DesignSpace([Parameter("a", (0, 1)), Parameter.integers("b", 0, 7)])
+    codes = AGENTS.load("grid")(space, budget=4).ask(10)
+    assert codes.tolist() == [[0, 0], [0, 2], [0, 5], [0, 7]]
+
+
 @pytest.mark.parametrize("budget", [1, 2, 10, 59, 60, 100, 1000])
 def test_grid_fits_its_budget(budget):
     # A full factorial: the distinct levels per parameter multiply to the number of points, at most the budget.
