@@ -186,7 +186,7 @@ def test_replay_of_an_altered_log_fails_and_names_the_row(capsys, tmp_path):
 
 # ---- interruption ------------------------------------------------------------------------
 
-SLOW = ["run", "systolic/resnet50/edp", "--agent", "random", "--budget", "6000", "--batch", "1", "--seed", "2"]
+SLOW = ["run", "systolic/resnet50/edp", "--agent", "random", "--budget", "3000", "--batch", "1", "--seed", "2"]
 
 
 def start_and_wait_for_rows(tmp_path, rows):
@@ -207,7 +207,7 @@ def test_a_kill_or_ctrl_c_loses_nothing_and_resume_ends_with_the_same_log(capsys
     process.send_signal(signal.SIGKILL)
     process.communicate()
     killed_at = trials.read_bytes().count(b"\n")
-    assert 50 <= killed_at < 6000
+    assert 50 <= killed_at < 3000
 
     process, trials = start_and_wait_for_rows(tmp_path, killed_at + 50)
     process.send_signal(signal.SIGINT)
@@ -215,7 +215,7 @@ def test_a_kill_or_ctrl_c_loses_nothing_and_resume_ends_with_the_same_log(capsys
     assert process.returncode == 130
     assert "--out s --resume" in err
     interrupted_at = trials.read_bytes().count(b"\n")
-    assert f"interrupted after {interrupted_at} of 6000" in err
+    assert f"interrupted after {interrupted_at} of 3000" in err
 
     assert call(capsys, *SLOW, "--out", "s", "--resume")[0] == 0
     assert call(capsys, *SLOW, "--out", "whole")[0] == 0

@@ -79,7 +79,7 @@ def test_values_are_converted_to_the_type_of_their_field(key, value, expected):
         ("count", 1.5, "expected int, got 1.5"),
         ("count", True, "expected int, got True"),
         ("count", float("inf"), "expected int, got inf"),
-        ("count", None, "expected int, got 'None'"),
+        ("count", None, "expected int, got None"),
         ("rate", "fast", "expected float, got 'fast'"),
         ("on", "maybe", "expected true or false, got 'maybe'"),
         ("on", 1, "expected bool, got 1"),
