@@ -121,6 +121,9 @@ def test_output_stationary_layer_by_hand():
     assert overlapped["cycles"] == 44 * 288 + 298  # a fold every max(T, R) cycles
     words = 3 * 28 * 384 + 15 * 2880 + 1200
     assert overlapped["dram_bytes"] == words == 76656
+    # SRAM: every column fold streams 120*288 inputs, every row fold 2880 filter words; both are filled as DRAM reads
+    # them. The 1200 results are written and drained at the width of partial sums, 4 bytes; in DRAM they have one.
+    assert overlapped["sram_bytes"] == 3 * 34560 + 3 * 28 * 384 + 2 * 15 * 2880 + 4 * (1200 + 1200) == 231936
     assert overlapped["macs"] == 120 * 288 * 10
     # 12.8 GB/s move the words in 6.0 us, the array at 700 MHz needs 18.5 us.
     assert overlapped["latency"] == pytest.approx(12970 / 700e6, rel=1e-15)
@@ -141,10 +144,11 @@ def test_weight_stationary_layer_by_hand():
     assert plain["cycles"] == 15 * 118
     assert overlapped["cycles"] == 14 * 100 + 118 == 1518
     assert overlapped["dram_bytes"] == 3 * 4000 + 400 + 1000 + 2 * 4 * 1000 * 4 == 45400
-    # SRAM: the array reads 3 * 4000 inputs and 400 weights, writes 5 * 1000 partial sums and reads 4 * 1000;
-    # DRAM fills 3 * 4000 inputs and 400 weights, takes 1000 outputs, and 4000 partial sums go out and come in.
-    operands, partial_sums = 2 * (12000 + 400) + 1000, 5000 + 4000 + 2 * 4000
-    assert overlapped["sram_bytes"] == operands + 4 * partial_sums
+    # SRAM: the array reads 3 * 4000 inputs and 400 weights, DRAM fills as many. The ofmap SRAM's words have 4 bytes:
+    # 5 * 1000 partial sums are written, 4 * 1000 read to be added to, 4000 go out to DRAM and come in again, and
+    # 1000 results leave (as one byte each in DRAM).
+    ofmap = 5000 + 4000 + 2 * 4000 + 1000
+    assert overlapped["sram_bytes"] == 2 * (12000 + 400) + 4 * ofmap == 96800
     # 45400 bytes at 12.8 GB/s are 3.55 us, 1518 cycles at 700 MHz are 2.17 us.
     assert overlapped["latency"] == pytest.approx(45400 / 12.8e9, rel=1e-15)
     assert overlapped["memory_bound"] == 1
@@ -165,9 +169,9 @@ def test_input_stationary_layer_by_hand():
     assert plain["cycles"] == 30 * 118
     assert overlapped["cycles"] == 29 * 100 + 118
     assert overlapped["dram_bytes"] == 2 * (432 + 5 * 2400 + 1800 + 2 * 2 * 1800 * 4) == 86064
-    operands = 18 * 24 + 432 + 2 * 5 * 2400 + 1800  # read into the array, filled, drained
-    partial_sums = 3 * 1800 + 2 * 1800 + 2 * 2 * 1800
-    assert overlapped["sram_bytes"] == 2 * (operands + 4 * partial_sums)
+    operands = 18 * 24 + 432 + 2 * 5 * 2400  # read into the array, filled
+    ofmap = 3 * 1800 + 2 * 1800 + 2 * 2 * 1800 + 1800  # written, added to, out to DRAM and in, drained
+    assert overlapped["sram_bytes"] == 2 * (operands + 4 * ofmap) == 193728
     assert overlapped["latency"] == pytest.approx(86064 / 12.8e9, rel=1e-15)
     # A batch of two from the configuration is the same two images.
     single = network(replace(STRIDED, N=1))
@@ -178,39 +182,62 @@ def test_input_stationary_layer_by_hand():
     assert batched["energy"] == pytest.approx(overlapped["energy"] / 2, rel=1e-14)
 
 
-def test_energy_and_area_by_hand():
-    """(6 x 20) (20 x 10), ws on 8 x 8 PEs, three 4 KiB SRAMs, HBM2, 8-bit words and 16-bit partial sums.
+# What (6 x 20) (20 x 10) does on 8 x 8 PEs: 8-bit words, 16-bit partial sums, every operand fits.
+#
+#        row folds     column folds  T    L = T + skew           cycles with overlap, (folds - 1) max(T, 8) + L
+#   os   ceil(6/8)=1   ceil(10/8)=2  20   20 + 8 + 8 - 2 = 34    1*20 + 34 = 54
+#   ws   ceil(20/8)=3  ceil(10/8)=2   6    6 + 16 + 8 - 2 = 28   5*8 + 28 = 68
+#   is   ceil(20/8)=3  ceil(6/8)=1   10   10 + 16 + 8 - 2 = 32   2*10 + 32 = 52
+#
+# Columns: cycles; words the array reads of the ifmap and of the filter; words written to and read from the ofmap
+# SRAM (60 results: written in every row fold, read to be added to in all but the first, drained once); register
+# bits of a PE; register accesses of a PE in a cycle; bits along the rows and down the columns.
+#
+# Registers, fold_overlap: os holds the sum twice and moves two operands, 2*16 + 2*8 = 48; ws and is hold an operand
+# twice and move the other and the sum, 2*8 + 8 + 16 = 40. Accesses: os reads and writes the sum and both operands,
+# 2*16 + 2*16 = 64; ws and is read the held operand and read and write what moves, 8 + 2*24 = 56.
+# Wires: partial sums cross once, when written; what accumulation reads back stays beside the SRAM.
+BY_HAND = {
+    "os": (54, 2 * 120, 200, 60, 60, 48, 64, 240 * 8, 200 * 8 + 60 * 16),
+    "ws": (68, 2 * 120, 200, 3 * 60, 2 * 60 + 60, 40, 56, 240 * 8, 200 * 8 + 180 * 16),
+    "is": (52, 120, 200, 3 * 60, 2 * 60 + 60, 40, 56, 200 * 8, 120 * 8 + 180 * 16),
+}
 
-    Row folds ceil(20/8) = 3, column folds 2, T = 6 < R = 8: cycles 5*8 + (6 + 16 + 6) = 68. All fits. The
-    widths (8 words of 8 bits, 8 of 16) are rows of the CACTI table: pJ, mW and mm2 below are copied from it.
+
+@pytest.mark.parametrize("dataflow", BY_HAND)
+def test_energy_and_area_by_hand(dataflow):
+    """(6 x 20) (20 x 10) on 8 x 8 PEs, three 4 KiB SRAMs, HBM2, 8-bit words and 16-bit partial sums.
+
+    The widths (8 words of 8 bits, 8 of 16) are rows of the CACTI table: pJ, mW and mm2 below are copied from it.
     """
-    got = one(network(Layer.gemm("x", 6, 10, 20)), "ws", 8, 8, 4, "HBM2 1 stack", psum_bits=16)
-    assert got["cycles"] == 68
+    cycles, ifmap, weights, ofmap_in, ofmap_out, flip_flops, accesses, along, down = BY_HAND[dataflow]
+    got = one(network(Layer.gemm("x", 6, 10, 20)), dataflow, 8, 8, 4, "HBM2 1 stack", psum_bits=16)
+    assert got["cycles"] == cycles
     assert got["dram_bytes"] == 120 + 200 + 60
-    seconds = 68 / 700e6  # 380 bytes at 256 GB/s take 1.5 ns
+    # The operands' SRAMs are filled once; the ofmap SRAM's words have two bytes.
+    assert got["sram_bytes"] == ifmap + 120 + weights + 200 + 2 * (ofmap_in + ofmap_out)
+    seconds = cycles / 700e6  # 380 bytes at 256 GB/s take 1.5 ns
     assert got["latency"] == pytest.approx(seconds, rel=1e-15)
 
     # Horowitz 2014, 45 nm: 8-bit multiply 0.2 pJ, 16-bit add 0.05 pJ.
     assert got["energy_mac"] == pytest.approx(1200 * 0.25e-12, rel=1e-12)
-    # Per PE and cycle: the weight (8 bits) is read, input and partial sum (24 bits) are read and written.
-    assert got["energy_register"] == pytest.approx(68 * 64 * (8 + 2 * 24) * 0.008999495e-12, rel=1e-12)
-    # ifmap: 2 * 120 reads, 120 fills; filter 200, 200; ofmap 3 * 60 written, 2 * 60 added to and 60 drained.
-    narrow = (240 * 2.34195 + 120 * 2.34608 + 200 * 2.34195 + 200 * 2.34608) / 8
-    wide = (180 * 4.8478 + 180 * 2.13975) / 8
+    assert got["energy_register"] == pytest.approx(cycles * 64 * accesses * 0.008999495e-12, rel=1e-12)
+    # Eight words an access: read or write energy of the macro over eight.
+    narrow = ((ifmap + weights) * 2.34195 + (120 + 200) * 2.34608) / 8
+    wide = (ofmap_out * 4.8478 + ofmap_in * 2.13975) / 8
     assert got["energy_sram"] == pytest.approx((narrow + wide) * 1e-12, rel=1e-12)
-    # A PE: multiplier 282 and adder 67 um2 (TSMC 45 nm), registers for two weights, input, partial sum.
-    pe_um2 = 282 + 67 + (2 * 8 + 8 + 16) * 5.981433
+    # A PE: multiplier 282 and adder 67 um2 (TSMC 45 nm), and its registers.
+    pe_um2 = 282 + 67 + flip_flops * 5.981433
     assert got["area_pe"] == pytest.approx(64 * pe_um2 * 1e-6, rel=1e-12)
     assert got["area_sram"] == pytest.approx(2 * 0.014740504834 + 0.0142702005625, rel=1e-7)
     assert got["area"] == got["area_pe"] + got["area_sram"]
-    # Keckler 2011: 310 pJ for 256 bits over 10 mm. Eight PEs along a row and along a column, either way;
-    # inputs cross the row, weights and partial sums the column.
-    bits = 240 * 8 + 200 * 8 + (180 + 120) * 16
-    assert got["energy_wire"] == pytest.approx(bits * 310e-12 / 2560 * 8 * math.sqrt(pe_um2 * 1e-6), rel=1e-12)
+    # Keckler 2011: 310 pJ for 256 bits over 10 mm. Eight PEs along a row and along a column.
+    bit_mm = 310e-12 / 2560
+    assert got["energy_wire"] == pytest.approx((along + down) * bit_mm * 8 * math.sqrt(pe_um2 * 1e-6), rel=1e-12)
     assert got["energy_dram"] == pytest.approx(380 * 8 * 6.25e-12, rel=1e-12)
     assert got["energy_background"] == pytest.approx(0.5 * seconds, rel=1e-12)
     # Logic leaks by area (a 40 nm multiplier: 0.07786052 mW on 6351.338 um2), registers by bit.
-    pe_mw = (282 + 67) * 0.07786052 / 6351.338 + 40 * 7.395312e-05
+    pe_mw = (282 + 67) * 0.07786052 / 6351.338 + flip_flops * 7.395312e-05
     sram_mw = 2 * (0.0584987 + 0.2622) + (0.0628611 + 0.264566)
     assert got["energy_leakage"] == pytest.approx((64 * pe_mw + sram_mw) * 1e-3 * seconds, rel=1e-12)
     energy = sum(got[f"energy_{part}"] for part in PARTS)
@@ -219,13 +246,42 @@ def test_energy_and_area_by_hand():
     assert got["tops_per_mm2"] == pytest.approx(2 * 1200 / seconds * 1e-12 / got["area"], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("config", "os_bits", "ws_bits"),
+    [
+        ({}, 2 * 32 + 2 * 8, 2 * 8 + 8 + 32),  # the sum twice and two operands; the weight twice, input, sum
+        ({"fold_overlap": False}, 32 + 2 * 8, 8 + 8 + 32),  # nothing twice: the same 48 bits
+        ({"compat": COMPAT}, 32 + 2 * 8, 8 + 8 + 32),  # the tool's folds do not overlap
+        ({"compat": COMPAT, "fold_overlap": False}, 32 + 2 * 8, 8 + 8 + 32),
+        ({"psum_bits": 8}, 2 * 8 + 2 * 8, 2 * 8 + 8 + 8),  # a sum as wide as an operand: no difference
+    ],
+)
+def test_registers_of_a_pe_by_hand(config, os_bits, ws_bits):
+    """What a fold holds has a shadow copy while folds overlap: that makes output-stationary PEs the larger ones.
+
+    Area 282 um2 of multiplier, 137 or 36 of a 32- or 8-bit adder, 5.981433 a register bit; a wire crosses PEs, so
+    its length goes with the root of their area.
+    """
+    adder = 36 if config.get("psum_bits") == 8 else 137
+    os, ws, held_inputs = (one(network(GEMM), dataflow, 16, 16, 64, **config) for dataflow in ("os", "ws", "is"))
+    for got, bits in ((os, os_bits), (ws, ws_bits), (held_inputs, ws_bits)):
+        assert got["area_pe"] == pytest.approx(256 * (282 + adder + bits * 5.981433) * 1e-6, rel=1e-12)
+    assert (os["area_pe"] > ws["area_pe"]) == (os_bits > ws_bits)
+    # Accesses of a PE in a cycle: os reads and writes all it has; ws and is only read what they hold.
+    psum_bits = config.get("psum_bits", 32)
+    for got, accesses in ((os, 2 * psum_bits + 4 * 8), (ws, 8 + 2 * (8 + psum_bits))):
+        expected = got["cycles"] * 256 * accesses * 0.008999495e-12
+        assert got["energy_register"] == pytest.approx(expected, rel=1e-12)
+
+
 def expected_energies(layer, d, config):
     """Joules of one pass and mm2, from the layer's words and the cost of each kind of event in ``technology``."""
     c = config
     table, _ = Systolic(c)._layers(network(layer), merge=False)
     parts = hardware.integer_designs(SPACE.columns(SPACE.encode([d])))
     words = dict(zip(
-        ("cycles", "array_if", "array_fl", "psum_in", "psum_out", "dram_if", "dram_fl", "dram_of", "spill"),
+        ("cycles", "array_if", "array_fl", "psum_in", "psum_out", "dram_if", "dram_fl", "dram_of", "spill",
+         "fill_if", "drain_of"),
         array.counts_of(parts, table, c.psum_bits, c.fold_overlap, False)[0, 0].tolist(), strict=True,
     ))  # fmt: skip
     R, C, df = d["rows"], d["cols"], d["dataflow"]
@@ -238,25 +294,31 @@ def expected_energies(layer, d, config):
     ifmap, if_read, if_write = macro("ifmap", C if df == "is" else R, c.bits)
     weights, fl_read, fl_write = macro("filter", R if df == "is" else C, c.bits)
     ofmap, of_read, of_write = macro("ofmap", C, c.psum_bits)
-    spent = {"sram": words["array_if"] * if_read + words["dram_if"] * if_write}
+    spent = {"sram": words["array_if"] * if_read + words["fill_if"] * if_write}
     spent["sram"] += words["array_fl"] * fl_read + words["dram_fl"] * fl_write
     # Partial sums arrive from the array and come back from DRAM; they leave to be added to, to spill, as results.
     spent["sram"] += (words["psum_in"] + words["spill"]) * of_write
-    spent["sram"] += (words["psum_out"] + words["dram_of"] + words["spill"]) * of_read
+    spent["sram"] += (words["psum_out"] + words["drain_of"] + words["spill"]) * of_read
+    ofmap_words = words["psum_in"] + words["psum_out"] + words["drain_of"] + 2 * words["spill"]
+    operand_words = words["array_if"] + words["fill_if"] + words["array_fl"] + words["dram_fl"]
+    sram_bytes = (operand_words * word + ofmap_words * c.psum_bits) / 8
 
     mac = multiply_accumulate(c.bits, c.psum_bits, c.node, c.leakage_scale)
     bit = register(c.node, c.leakage_scale)
-    flip_flops = (3 if c.fold_overlap else 2) * c.bits + c.psum_bits  # the held operand twice where folds overlap
+    sets = 2 if c.fold_overlap else 1  # what a fold holds has a second register where folds overlap
+    if df == "os":  # the sum stays, two operands pass
+        flip_flops = sets * c.psum_bits + c.bits + c.bits
+        clocked = (c.psum_bits + c.bits + c.bits) * (bit.read_pj + bit.write_pj)
+    else:  # an operand stays and is only read, the other and the sum pass
+        flip_flops = sets * c.bits + c.bits + c.psum_bits
+        clocked = c.bits * bit.read_pj + (c.bits + c.psum_bits) * (bit.read_pj + bit.write_pj)
     pe_mm2 = (mac.area_um2 + flip_flops * bit.area_um2) * 1e-6
     spent["mac"] = layer.macs * mac.energy_pj
-    clocked = c.bits * bit.read_pj + (c.bits + c.psum_bits) * (bit.read_pj + bit.write_pj)
     spent["register"] = words["cycles"] * R * C * clocked
-    across = {"along": words["array_if"] * word, "down": (words["psum_in"] + words["psum_out"]) * c.psum_bits}
-    across["along" if df == "is" else "down"] += words["array_fl"] * word
-    if df == "is":
-        across["along"] -= words["array_if"] * word
-        across["down"] += words["array_if"] * word
-    spent["wire"] = (across["along"] * C + across["down"] * R) * math.sqrt(pe_mm2) * wire(c.node).pj_per_bit_mm
+    # What streams crosses the C PEs of a row; what is loaded and what comes out crosses the R PEs of a column.
+    row_words, column_words = ("array_fl", "array_if") if df == "is" else ("array_if", "array_fl")
+    along, down = words[row_words] * word, words[column_words] * word + words["psum_in"] * c.psum_bits
+    spent["wire"] = (along * C + down * R) * math.sqrt(pe_mm2) * wire(c.node).pj_per_bit_mm
 
     memory = memory_system(d["memory"], row_hit_share=c.row_hit_share, hbm2_background_w=c.hbm2_background_w)
     bits = (words["dram_if"] + words["dram_fl"] + words["dram_of"]) * word + 2 * words["spill"] * c.psum_bits
@@ -266,7 +328,8 @@ def expected_energies(layer, d, config):
     leak_mw = R * C * (mac.leakage_mw + flip_flops * bit.leakage_mw)
     spent["leakage"] = (leak_mw + ifmap.leakage_mw + weights.leakage_mw + ofmap.leakage_mw) * 1e9 * seconds
     areas = {"area_pe": R * C * pe_mm2, "area_sram": ifmap.area_mm2 + weights.area_mm2 + ofmap.area_mm2}
-    return {f"energy_{part}": pj * 1e-12 for part, pj in spent.items()} | areas | {"latency": seconds}
+    other = areas | {"latency": seconds, "sram_bytes": sram_bytes, "dram_bytes": bits / 8}
+    return {f"energy_{part}": pj * 1e-12 for part, pj in spent.items()} | other
 
 
 @settings(max_examples=100, deadline=None)
@@ -329,7 +392,11 @@ def test_a_layer_that_repeats_is_the_layer_written_several_times():
 
 
 def test_keep_on_chip_skips_what_one_layer_hands_to_the_next():
-    """First output 100*10, second input the same 1000 words: half of 2 KiB holds them, half of 1 KiB would not."""
+    """First output 100*10, second input the same 1000 words.
+
+    In the ofmap SRAM a word has the width of a partial sum: 4000 bytes fit in half of 8 KiB, 4096, not in half of
+    4 KiB. In the ifmap SRAM and in DRAM it has one byte: 1000 fit in half of 2 KiB.
+    """
     second = Layer.gemm("second", M=100, N=20, K=10)
     fields = ("ws", 8, 8, 64)
 
@@ -338,14 +405,43 @@ def test_keep_on_chip_skips_what_one_layer_hands_to_the_next():
         return off["dram_bytes"] - on["dram_bytes"]
 
     assert saved(GEMM, second) == 2 * 1000  # written and read
-    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 2))) == 2 * 1000  # 1000 bytes in a half of 1024
+    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 8))) == 2 * 1000
+    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 4))) == 0
+    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 4)), psum_bits=17) == 0  # 2125 bytes in a half of 2048
+    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 4)), psum_bits=16) == 2 * 1000  # 2000 bytes
+    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 2)), psum_bits=8) == 2 * 1000  # 1000 bytes
     assert saved(GEMM, replace(second, C=11)) == 0  # 1100 words are not what came out
     assert saved(GEMM, replace(second, repeats=2)) == 0
     assert saved(replace(GEMM, repeats=2), replace(second, repeats=2)) == 4 * 1000
     assert saved(GEMM, second, second) == 2 * 1000  # 2000 words out, 1000 in
-    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 64)), bits=16) == 0  # 2000 bytes in a half of 1024
-    assert saved(GEMM, second, fields=("ws", 8, 8, (64, 64, 2)), bits=16) == 0
+    # 16-bit words: the input has 2000 bytes, the sums still 4000; what does not move are 2 bytes a word.
+    assert saved(GEMM, second, fields=("ws", 8, 8, (2, 64, 64)), bits=16) == 0
+    assert saved(GEMM, second, fields=("ws", 8, 8, (4, 64, 4)), bits=16) == 0
+    assert saved(GEMM, second, fields=("ws", 8, 8, (4, 64, 8)), bits=16) == 2 * 2000
+    # A layer of narrower words hands over sums as wide as any.
+    narrow = [replace(layer, bits=4) for layer in (GEMM, second)]
+    assert saved(*narrow, fields=("ws", 8, 8, (2, 64, 8))) == 2 * 500
+    assert saved(*narrow, fields=("ws", 8, 8, (2, 64, 4))) == 0
     assert saved(GEMM) == 0
+
+
+@pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
+def test_keep_on_chip_leaves_the_srams_alone(dataflow):
+    """The 1000 words still leave the one SRAM and fill the other: energy and bytes of the SRAMs are the same.
+
+    DRAM moves 2 * 1000 bytes less, at 6.25 pJ a bit (HBM2), and one pass fewer of the pins is all that is saved: at
+    256 GB/s neither layer waits for memory.
+    """
+    second = Layer.gemm("second", M=100, N=20, K=10)
+    fields = (dataflow, 8, 8, 64, "HBM2 1 stack")
+    off, on = (one(network(GEMM, second), *fields, keep_on_chip=keep) for keep in (False, True))
+    assert off["compute_bound"] == on["compute_bound"] == 1
+    changed = {"dram_bytes", "energy_dram", "energy", "power", "peak_power", "arithmetic_intensity", "tops_per_watt"}
+    assert {name for name in off if off[name] != on[name]} == changed
+    assert on["energy_sram"] == off["energy_sram"] > 0
+    assert on["sram_bytes"] == off["sram_bytes"] > 0
+    assert off["dram_bytes"] - on["dram_bytes"] == 2000
+    assert off["energy_dram"] - on["energy_dram"] == pytest.approx(2000 * 8 * 6.25e-12, rel=1e-12)
 
 
 # ---- what holds for every design and every layer -----------------------------------------------------------
@@ -484,6 +580,8 @@ def check_options(net, codes):
     kept = run(net, codes, keep_on_chip=True)
     for name in ("dram_bytes", "latency"):
         assert (kept[name][ok] <= overlapped[name][ok] * (1 + 1e-14)).all()  # layers are added in another order
+    for name in ("energy_mac", "energy_register", "energy_sram", "energy_wire", "sram_bytes"):  # only DRAM's go away
+        np.testing.assert_allclose(kept[name], overlapped[name], rtol=1e-12)
     assert np.array_equal(kept["cycles"], overlapped["cycles"])
     assert np.array_equal(kept["area"], overlapped["area"], equal_nan=True)
 
@@ -564,10 +662,14 @@ def test_no_rows():
 
 
 def tiles(dataflow, rows, cols, bits, psum_bits):
-    """Bits of the smallest tile of ifmap, filter, ofmap: the operand held in the array, or one vector of a stream."""
+    """Bits of the smallest tile of ifmap, filter, ofmap: the operand held in the array, or one vector of a stream.
+
+    Operands have ``bits``, whatever the ofmap SRAM holds has ``psum_bits``.
+    """
     held = rows * cols * bits
     return {
-        "os": (rows * bits, cols * bits, held),  # one input per row, one weight per column, all results
+        # one input per row, one weight per column, all sums
+        "os": (rows * bits, cols * bits, rows * cols * psum_bits),
         "ws": (rows * bits, held, cols * psum_bits),  # one input per row, one partial sum per column
         "is": (held, rows * bits, cols * psum_bits),
     }[dataflow]
@@ -605,6 +707,19 @@ def test_feasible_exactly_where_two_tiles_fit_every_sram(bits, psum_bits, compat
     assert columns["cycles"].dtype == columns["macs"].dtype == np.int64
 
 
+@pytest.mark.parametrize("compat", ["", COMPAT])
+def test_the_output_tile_of_each_dataflow_by_hand(compat):
+    """16 x 16 PEs: os holds 256 sums, twice 1024 bytes fill 2 KiB; 24 x 16 need 3 KiB. ws and is drain 16, 128 bytes.
+
+    With 8-bit sums the 24 x 16 of them fit.
+    """
+    codes = SPACE.encode([design(d, rows, 16, (64, 64, 2)) for d in ("os", "ws", "is") for rows in (16, 24)])
+    columns = run(network(GEMM), codes, compat=compat)
+    assert columns["ofmap_sram_tiles"].tolist() == [0, 1024, 128 - 2048, 128 - 2048, 128 - 2048, 128 - 2048]
+    assert np.isnan(columns["latency"]).tolist() == [False, True, False, False, False, False]
+    assert run(network(GEMM), codes, psum_bits=8, compat=compat)["ofmap_sram_tiles"].tolist()[1] == 768 - 2048
+
+
 def test_infeasible_designs_in_a_problem():
     """256 x 256 inputs held in the array: two tiles are 128 KiB, the SRAM has 64. The reason is the slack."""
     problem = Problem.parse("systolic/alexnet/latency")
@@ -636,26 +751,124 @@ def test_the_largest_networks_on_the_smallest_and_largest_machines(name):
     assert (array.counts_of(parts, table, 32, False, False) >= 0).all()
 
 
-@pytest.mark.xfail(strict=True, reason="2**56 MACs are accepted, extreme shapes of which overflow int64")
-def test_no_layer_that_is_accepted_overflows():
+@pytest.mark.parametrize("overlap", [False, True])
+def test_no_layer_that_is_accepted_overflows(overlap):
     """Layers of 2**40 to 2**62 MACs, all in the named dimensions, 32-bit words: refused, or positive numbers.
 
     Folds of one MAC cost up to T + 2R + C cycles, and a layer may move a word of every operand per MAC.
     """
-    machines = SPACE.encode([design(d, side, side, 8192) for d in ("os", "ws", "is") for side in (4, 512)])
+    sides, config = (4, 512), {"bits": 32, "fold_overlap": overlap}
+    machines = SPACE.encode([design(d, side, side, 8192) for d in ("os", "ws", "is") for side in sides])
     for shape in ("K", "C", "G", "N", "GC", "CK", "NKC"):
         refused = 0
         for exponent in range(40, 63):
             layer = Layer("x", **dict.fromkeys(shape, 2 ** (exponent // len(shape)) - 1))
             try:
-                columns = run(network(layer), machines, bits=32)
+                columns = run(network(layer), machines, **config)
             except UsageError:
+                assert layer.macs >= 2**48
                 refused += 1
                 continue
             assert not refused  # a larger layer is not accepted where a smaller one was refused
+            assert layer.macs < 2**48
+            assert (columns["macs"] == layer.macs).all()
             for name in ("cycles", "macs", "dram_bytes", "sram_bytes", *(f"energy_{part}" for part in PARTS)):
                 assert (columns[name] > 0).all(), (shape, exponent, name)
+            # Every MAC takes part of a cycle of some PE, and no fold is longer than T + 2R + C.
+            pes = np.repeat([[side**2 for side in sides]], 3, axis=0).ravel()
+            assert (columns["cycles"] >= layer.macs / pes * (1 - 1e-15)).all()
+            words = layer.weights + touched_gemm(layer) + layer.ofmap_words
+            assert (columns["dram_bytes"] >= 4 * words * (1 - 1e-15)).all()
         assert refused
+
+
+def touched_gemm(layer):
+    """Input words of a layer of one pixel and one tap."""
+    assert (layer.H, layer.W, layer.R, layer.S) == (1, 1, 1, 1)
+    return layer.N * layer.G * layer.C
+
+
+@pytest.mark.parametrize("shape", ["K", "C", "G", "N"])
+def test_a_layer_just_below_the_limit_is_counted_exactly(shape):
+    """2**48 - 1 MACs in one dimension: the int64 counts are Python's integers, for either kind of fold."""
+    most = 2**48 - 1
+    table, _ = Systolic(SystolicConfig(bits=32))._layers(network(Layer("x", **{shape: most})), merge=False)
+    M, N, K, G = ({"N": most}.get(shape, 1), {"K": most}.get(shape, 1), {"C": most}.get(shape, 1), 1)
+    G = most if shape == "G" else 1
+    for df, side, overlap in itertools.product((OS, WS, IS), (4, 512), (False, True)):
+        parts = np.array([[df, side, side, *[2**16] * 3]], np.int64)
+        got = array.counts_of(parts, table, 32, overlap, False)[0, 0].tolist()
+        rows, columns, T = {OS: (M, N, K), WS: (K, N, M), IS: (K, M, N)}[df]
+        folds = G * -(-rows // side) * -(-columns // side)
+        L = T + (2 if df == OS else 3) * side - 2
+        assert got[array.CYCLES] == ((folds - 1) * max(T, side) + L if overlap else folds * L)
+        assert 0 <= min(got)
+        assert got[array.DRAM_OFMAP] == got[array.SRAM_OFMAP_DRAIN] == G * M * N
+        assert got[array.SRAM_OFMAP_WRITE] == G * M * N * (1 if df == OS else -(-K // side))
+
+
+@pytest.mark.parametrize("config", [{}, {"compat": COMPAT}], ids=["default", "compat"])
+def test_the_limit_of_macs_in_both_modes(config):
+    """2**48 MACs times repeats are refused, one less is accepted; groups and batch are MACs like any other."""
+    codes = SPACE.encode([design("os", 32, 32, 64)])
+    # 2**48 - 1 = (2**24 - 1) (2**24 + 1)
+    fine = [
+        Layer("x", C=2**48 - 1),
+        Layer("x", C=2**24 - 1, G=2**24 + 1),
+        Layer("x", C=2**24 - 1, repeats=2**24 + 1),
+        Layer("x", C=2**47),
+    ]
+    wrong = [Layer("x", C=2**48), Layer("x", C=2**24, G=2**24), Layer("x", C=2**24, repeats=2**24)]
+    wrong += [Layer("x", C=2**47, repeats=2), Layer("x", C=2**62)]
+    for layer in fine:
+        assert run(network(layer), codes, **config)["macs"] == layer.macs * layer.repeats
+    for layer in wrong:
+        with pytest.raises(UsageError, match=r"layer 'x'.*2\^48"):
+            run(network(GEMM, layer), codes, **config)
+    if not config:
+        assert run(network(Layer("x", C=2**24)), codes, batch=2**24 - 1)["macs"] == 2**48 - 2**24
+        with pytest.raises(UsageError, match=r"layer 'x'.*2\^48"):
+            run(network(Layer("x", C=2**24)), codes, batch=2**24)
+
+
+# ---- options and baseline ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"clock_mhz": value} for value in (math.nan, math.inf, -math.inf, 0.0, -700.0)]
+    + [{"leakage_scale": value} for value in (math.nan, math.inf, -math.inf, -0.1)]
+    + [{"batch": 0}, {"psum_bits": 7}],
+    ids=str,
+)
+def test_options_without_a_meaning_are_refused(option):
+    """When the configuration is made, and when a problem is."""
+    with pytest.raises(UsageError, match="simulator systolic"):
+        SystolicConfig(**option)
+    with pytest.raises(UsageError):
+        Problem.parse("systolic/alexnet/latency", sim=option)
+
+
+def test_leakage_can_be_switched_off():
+    """A scale of zero is a meaning: nothing leaks, nothing else changes."""
+    off, on = (one(network(GEMM), "os", 8, 8, 64, leakage_scale=scale) for scale in (0.0, 1.0))
+    assert off["energy_leakage"] == 0 < on["energy_leakage"]
+    same = ("latency", "area", "energy_mac", "energy_register", "energy_sram", "energy_wire", "energy_dram")
+    assert {name: off[name] for name in same} == {name: on[name] for name in same}
+
+
+@pytest.mark.parametrize("config", [{}, {"compat": COMPAT}], ids=["default", "compat"])
+def test_baseline(config):
+    """32 x 32 os, 640 KiB, one DDR4 channel: possible in both modes, its tiles (8 KiB of sums, twice 4) fit."""
+    problem = Problem.parse("systolic/resnet18/latency", sim=config)
+    srams = {"ifmap_sram": 256, "filter_sram": 256, "ofmap_sram": 128}
+    assert problem.baseline == {"rows": 32, "cols": 32, "dataflow": "os", **srams, "memory": "DDR4-2400 x64"}
+    got = problem.evaluate(problem.space.encode([problem.baseline]))
+    assert got.feasible.all()
+    # Two tiles: 32 operands twice, 64 bytes, and 1024 sums of 4 bytes twice.
+    columns = run(network(GEMM), SPACE.encode([problem.baseline]), **config)
+    slacks = [columns[f"{operand}_sram_tiles"][0] for operand in ("ifmap", "filter", "ofmap")]
+    assert slacks == [64 - 256 * 1024, 64 - 256 * 1024, 8192 - 128 * 1024]
 
 
 # ---- breakdown ---------------------------------------------------------------------------------------------
@@ -782,8 +995,10 @@ def test_compat_mode_adds_up_the_tools_reports(name):
         assert at["cycles"][i] == total["total_cycles"]
         dram = total["dram_ifmap_reads"] + total["dram_filter_reads"] + total["dram_ofmap_writes"]
         assert at["dram_bytes"][i] == dram
-        reads = total["sram_ifmap_reads"] + total["sram_filter_reads"] + dram
-        assert at["sram_bytes"][i] == reads + 4 * total["sram_ofmap_writes"]  # partial sums have 32 bits
+        operands = total["sram_ifmap_reads"] + total["sram_filter_reads"]
+        operands += total["dram_ifmap_reads"] + total["dram_filter_reads"]
+        ofmap = total["sram_ofmap_writes"] + total["dram_ofmap_writes"]  # written and drained, 32 bits a word
+        assert at["sram_bytes"][i] == operands + 4 * ofmap
         assert at["latency"][i] == pytest.approx(total["total_cycles"] / 700e6, rel=1e-14)
         # The tool's utilisation counts hanging windows as products and is a percentage.
         macs = report["overall_util_pct"] / 100 * d["rows"] * d["cols"] * report["total_cycles"] * times
@@ -792,7 +1007,7 @@ def test_compat_mode_adds_up_the_tools_reports(name):
         assert at["layer_utilisation"][i] == pytest.approx(mean, rel=1e-12)
     assert (at["compute_bound"] == 1).all()
     assert (at["memory_bound"] == 0).all()
-    # The tool's folds do not overlap: its PEs have no second register for the held operand.
+    # The tool's folds do not overlap: its PEs have no second register for what they hold.
     areas = {on: run(net, SPACE.encode(designs), fold_overlap=on)["area_pe"] for on in (False, True)}
     assert np.array_equal(at["area_pe"], areas[False])
     assert (at["area_pe"] < areas[True]).all()
@@ -823,9 +1038,10 @@ def evaluate_with_smaller_srams(monkeypatch, sizes):
     No SRAM of the space is small enough for the tool to fail (half of 2 KiB holds more than one row of 512 requests),
     so it is handed smaller ones.
     """
+    # 2 MiB hold two tiles of 512 x 512 sums.
     layer = Layer.gemm("x", 600, 600, 600)  # a full row of the array asks for 512 new words
     problem = Problem(ProblemSpec("systolic", (network(layer).to_dict(),), "latency", sim={"compat": COMPAT}))
-    codes = problem.space.encode([design("os", 512, 512, (64, 64, 512)), design("os", 4, 4, 64)])
+    codes = problem.space.encode([design("os", 512, 512, (64, 64, 2048)), design("os", 4, 4, 64)])
     assert problem.evaluate(codes).feasible.all()
 
     def shrunk(parts):

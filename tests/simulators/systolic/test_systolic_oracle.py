@@ -57,7 +57,8 @@ def model_counts(layer, machine, *, bits=8, psum_bits=32, overlap=True):
     out = array.counts_of(np.array([machine], np.int64), table, psum_bits, overlap, False)[0, 0]
     assert (out >= 0).all()
     names = ("CYCLES", "SRAM_IFMAP_READ", "SRAM_FILTER_READ", "SRAM_OFMAP_WRITE", "SRAM_OFMAP_READ")
-    names += ("DRAM_IFMAP", "DRAM_FILTER", "DRAM_OFMAP", "DRAM_PARTIAL")
+    names += ("DRAM_IFMAP", "DRAM_FILTER", "DRAM_OFMAP", "DRAM_PARTIAL", "SRAM_IFMAP_FILL", "SRAM_OFMAP_DRAIN")
+    assert len(names) == len(out) == array.N_COUNT  # nothing is left unchecked
     return {name: int(out[getattr(array, name)]) for name in names}
 
 
@@ -111,8 +112,9 @@ def walk(layer, machine, bits=8, psum_bits=32):
     ifmap, weights = Buffer(ifmap_bits, bits), Buffer(filter_bits, bits)
     out = dict.fromkeys(("SRAM_IFMAP_READ", "SRAM_FILTER_READ", "SRAM_OFMAP_WRITE", "SRAM_OFMAP_READ"), 0)
     out |= {"DRAM_IFMAP": 0, "DRAM_FILTER": 0, "DRAM_OFMAP": 0, "DRAM_PARTIAL": 0}
+    drained = set()  # results that leave the ofmap SRAM, each once
     fold_cycles = []
-    for _group in range(layer.G):
+    for group in range(layer.G):
         ifmap.forget(), weights.forget()
         row_items, column_items = {OS: (M, N), WS: (K, N), IS: (K, M)}[dataflow]
         loaded = set()
@@ -138,6 +140,7 @@ def walk(layer, machine, bits=8, psum_bits=32):
                     results = {(m, n) for m in rows for n in columns}
                     out["SRAM_OFMAP_WRITE"] += len(results)
                     out["DRAM_OFMAP"] += len(results)  # complete: the whole of K has passed
+                    drained |= {(group, m, n) for m, n in results}
                     fold_cycles.append(K)
                     continue
                 if dataflow == WS:
@@ -162,6 +165,7 @@ def walk(layer, machine, bits=8, psum_bits=32):
                 spilled = not partials_stay
             if dataflow != OS:
                 out["DRAM_OFMAP"] += len(partial)  # the last fold completes them
+                drained |= {(group, m, n) for m, n in partial}
                 if len(row_folds) == 1:
                     assert out["DRAM_PARTIAL"] == 0
         if dataflow == IS:
@@ -174,6 +178,7 @@ def walk(layer, machine, bits=8, psum_bits=32):
                 else:
                     stream_pass(layer, touched, ifmap)
     out["DRAM_IFMAP"], out["DRAM_FILTER"] = ifmap.fetched, weights.fetched
+    out["SRAM_IFMAP_FILL"], out["SRAM_OFMAP_DRAIN"] = ifmap.fetched, len(drained)
     return out, fold_cycles
 
 
@@ -308,6 +313,65 @@ def test_touched_words_of_real_layers_by_visiting_every_pixel(name):
     assert len(seen) > 4
 
 
+@st.composite
+def chains(draw):
+    """Layers of which most take exactly the words that the one before them gives, as rows, as pixels or strided."""
+    out = [draw(layers(most=4, filters=4))]
+    for _ in range(draw(st.integers(1, 4))):
+        words = out[-1].ofmap_words
+        words += draw(st.sampled_from((0, 0, 0, 1)))  # now and then one word more: no chain
+        groups = draw(st.sampled_from([g for g in (1, 2) if words % g == 0]))
+        channels = draw(st.sampled_from([c for c in (1, 2, 3, 4, 8) if words // groups % c == 0]))
+        H, K = words // groups // channels, draw(st.integers(1, 4))
+        stride, bits = (draw(st.integers(1, 2)), 1), draw(st.sampled_from((None, None, None, 5)))
+        repeats = draw(st.sampled_from((1, 1, 1, 2)))
+        out.append(Layer("x", G=groups, K=K, C=channels, H=H, stride=stride, bits=bits, repeats=repeats))
+    return tuple(out)
+
+
+@settings(max_examples=300, deadline=None)
+@given(chains(), machines(), st.booleans(), st.sampled_from((8, 13, 32)))
+def test_what_stays_on_chip_between_layers(chain, machine, roomy, psum_bits):
+    """DRAM is skipped exactly where the sums of one layer fit half of the ofmap SRAM and the words that the next
+    layer touches fit half of the ifmap SRAM; what the SRAMs do is the same."""
+    if roomy:
+        machine = (*machine[:3], *(8 * bits for bits in machine[3:]))
+    table, _ = Systolic(SystolicConfig(psum_bits=psum_bits))._layers(Network("n", chain), merge=False)
+    design = np.array([machine], np.int64)
+    off, on = (array.counts_of(design, table, psum_bits, True, keep)[0] for keep in (False, True))
+    expected = off.copy()
+    for i, (before, after) in enumerate(itertools.pairwise(chain)):
+        chained = (before.ofmap_words, before.bits, before.repeats) == (after.ifmap_words, after.bits, after.repeats)
+        sums, inputs = before.ofmap_words * psum_bits, touched_by_pixels(after) * (after.bits or 8)
+        if chained and 2 * sums <= machine[5] and 2 * inputs <= machine[3]:
+            expected[i, array.DRAM_OFMAP] = expected[i + 1, array.DRAM_IFMAP] = 0
+    assert on.tolist() == expected.tolist()
+    assert (on[:, array.SRAM_IFMAP_FILL] == off[:, array.DRAM_IFMAP]).all()
+    assert (on[:, array.SRAM_OFMAP_DRAIN] == off[:, array.DRAM_OFMAP]).all()
+
+
+def test_both_ends_of_a_chain_decide_at_their_last_bit():
+    """30 sums of 32 bits are given, 30 words of 8 bits taken: twice 960 and twice 240 bits suffice, one less does not.
+
+    The second layer, of stride 2, touches every other one of its 15 rows of two words: 8 of them, 16 words, 128 bits.
+    """
+    first, second = Layer.gemm("a", M=15, N=2, K=7), Layer("b", K=3, C=2, H=15)
+    strided = Layer("b", K=3, C=2, H=15, stride=(2, 1))
+
+    def skipped(after, ifmap_bits, ofmap_bits):
+        table, _ = Systolic()._layers(Network("n", (first, after)), merge=False)
+        out = array.counts_of(np.array([[OS, 4, 4, ifmap_bits, 10**6, ofmap_bits]], np.int64), table, 32, True, True)[0]
+        assert (out[0, array.DRAM_OFMAP] == 0) == (out[1, array.DRAM_IFMAP] == 0)
+        assert out[0, array.SRAM_OFMAP_DRAIN] == 30
+        assert out[0, array.DRAM_IFMAP] == 15 * 7
+        assert out[1, array.DRAM_OFMAP] > 0
+        return bool(out[1, array.DRAM_IFMAP] == 0)
+
+    assert [skipped(second, 480 - less, 1920) for less in (0, 1)] == [True, False]
+    assert [skipped(second, 480, 1920 - less) for less in (0, 1)] == [True, False]
+    assert [skipped(strided, 256 - less, 1920) for less in (0, 1)] == [True, False]
+
+
 def test_a_window_wholly_in_the_padding_needs_no_word():
     """H = 1, padding 3, stride 2, one tap: the windows are at rows -3, -1, 1, 3 and never at row 0."""
     layer = Layer("x", K=2, C=3, H=1, W=1, padding=(3, 0), stride=(2, 1))
@@ -411,6 +475,7 @@ def closed_forms(layer, machine, bits, psum_bits, overlap):
     out["SRAM_FILTER_READ"] = G * N * K * {OS: RF, WS: 1, IS: CF}[dataflow]
     out["SRAM_OFMAP_WRITE"] = G * M * N * (1 if dataflow == OS else RF)
     out["SRAM_OFMAP_READ"] = G * M * N * (0 if dataflow == OS else RF - 1)
+    out["SRAM_IFMAP_FILL"], out["SRAM_OFMAP_DRAIN"] = out["DRAM_IFMAP"], G * M * N
     return out
 
 
