@@ -77,8 +77,10 @@ class SystolicConfig:
     hbm2_background_w: float = dram.HBM2_BACKGROUND_W
 
     def __post_init__(self) -> None:
-        if not (0 < self.clock_mhz < math.inf and 0 <= self.leakage_scale < math.inf and self.batch >= 1):
-            raise UsageError("simulator systolic: clock_mhz must be positive, leakage_scale not negative, batch >= 1")
+        if not 1e-3 <= self.clock_mhz <= 1e6 or self.batch < 1:
+            raise UsageError("simulator systolic: clock_mhz must lie between 0.001 and 1e6, batch be at least 1")
+        if not (0 <= self.leakage_scale < math.inf and 0 <= self.hbm2_background_w < math.inf):
+            raise UsageError("simulator systolic: leakage_scale and hbm2_background_w must be finite and not negative")
         if self.psum_bits < self.bits:
             raise UsageError(f"simulator systolic: psum_bits {self.psum_bits} is below bits {self.bits}")
         if self.compat and (self.bits != 8 or self.batch != 1 or self.keep_on_chip):

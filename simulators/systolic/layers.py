@@ -11,8 +11,9 @@ from archgym.errors import UsageError
 from archgym.workload import Layer, Network
 
 from . import array, scalesim
+from .hardware import SIDES
 
-_MOST_MACS = 2**48  # keeps cycles and words x bits of any design inside int64, and sums exact in float64
+_EXACT = 2**53  # integers below are exact in float64, in which networks are summed
 
 
 @lru_cache(maxsize=64)
@@ -20,14 +21,13 @@ def layer_table(
     network: Network, bits: int, batch: int, compat: bool, merge: bool
 ) -> tuple[npt.NDArray[np.int64], tuple[Layer, ...]]:
     """The table that kernels read, and the layers behind its rows; equal layers merge into one with more repeats."""
+    network = network.with_batch(batch)
+    _refuse_beyond_exact(network)
     rows: list[list[int]] = []
     layers: list[Layer] = []
     previous: Layer | None = None
     seen: dict[tuple[int, ...], int] = {}
-    for layer in network.with_batch(batch).layers:
-        if layer.macs * layer.repeats >= _MOST_MACS:
-            size = f"{layer.macs:.3g} MACs x {layer.repeats}"
-            raise UsageError(f"layer '{layer.name}': {size} are beyond exact counting (2^48)")
+    for layer in network.layers:
         row = _tool_table_row(layer) if compat else _table_row(layer, bits)
         row[array.CHAINED] = int(previous is not None and _feeds(previous, layer))
         previous = layer
@@ -39,6 +39,22 @@ def layer_table(
         rows.append(row)
         layers.append(layer)
     return np.array(rows, np.int64), tuple(layers)
+
+
+def _refuse_beyond_exact(network: Network) -> None:
+    """Bounds on MACs and on cycles over all designs must stay exact integers; words x bits then fit int64."""
+    smallest, skew = min(SIDES), 3 * max(SIDES)
+    macs = cycles = 0
+    for layer in network.layers:
+        macs += layer.macs * layer.repeats
+        m, n, k = layer.mnk
+        folded = ((m, n, k), (k, n, m), (k, m, n))  # held on rows and columns, streamed: os, ws, is
+        most = max(-(-a // smallest) * -(-b // smallest) * (t + skew) for a, b, t in folded)
+        cycles += layer.G * most * layer.repeats
+    if max(macs, cycles) >= _EXACT:
+        raise UsageError(
+            f"workload '{network.name}': {macs:.3g} MACs in up to {cycles:.3g} cycles are beyond exact counting (2^53)"
+        )
 
 
 def _table_row(layer: Layer, bits: int) -> list[int]:
@@ -60,10 +76,25 @@ def _table_row(layer: Layer, bits: int) -> list[int]:
 
 
 def _touched(extent: int, taps: int, outputs: int, stride: int, padding: int, dilation: int) -> tuple[int, int]:
-    """Distinct input positions that the windows of one axis touch, and the same counted once per window."""
-    position = np.arange(outputs)[:, None] * stride + np.arange(taps) * dilation - padding
-    inside = position[(position >= 0) & (position < extent)]
-    return len(np.unique(inside)), len(inside)
+    """Distinct input positions that the windows of one axis touch, and the same counted once per window.
+
+    Tap t of window p reads position p stride + t dilation - padding. Positions of one residue modulo the
+    stride form, for each tap, a run of ``outputs`` consecutive multiples; runs of one residue are merged.
+    """
+    runs: dict[int, list[int]] = {}
+    for tap in range(taps):
+        first, residue = divmod(tap * dilation - padding, stride)
+        runs.setdefault(residue, []).append(first)
+    distinct = counted = 0
+    for residue, starts in runs.items():
+        inside = max(0, -(-(extent - residue) // stride))  # multiples 0 .. inside - 1 lie in the input
+        reached = 0
+        for start in sorted(starts):
+            low, high = min(max(start, 0), inside), min(max(start + outputs, 0), inside)
+            counted += high - low
+            distinct += max(0, high - max(low, reached))
+            reached = max(reached, high)
+    return distinct, counted
 
 
 def _feeds(previous: Layer, layer: Layer) -> bool:

@@ -98,7 +98,7 @@ class Systolic(Simulator):
         return SPACE
 
     def baseline(self, workload: Workload) -> dict[str, Level]:
-        """A 32 x 32 output-stationary array with 640 KiB and one DDR4 channel: half its time waits for memory."""
+        """A 32 x 32 output-stationary array with 640 KiB and one DDR4 channel: a middling edge accelerator."""
         return {
             "rows": 32,
             "cols": 32,
