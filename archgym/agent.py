@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 from archgym import rng
+from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.space import Codes, DesignSpace, Level
 
@@ -87,7 +88,10 @@ class Agent(ABC):
         Only wrappers of libraries that insist on driving override this.
         """
         while evaluator.left:
-            codes = self.ask(min(self.batch, evaluator.left))
+            wanted = min(self.batch, evaluator.left)
+            codes = self.ask(wanted)
             if len(codes) == 0:
                 return
+            if len(codes) > wanted:
+                raise UsageError(f"{type(self).__name__}.ask({wanted}) returned {len(codes)} designs")
             self.tell(evaluator(codes))

@@ -42,6 +42,9 @@ class Evaluation:
     def __len__(self) -> int:
         return len(self.reward)
 
+    def __repr__(self) -> str:
+        return f"Evaluation({len(self)} designs, {int(self.feasible.sum())} feasible, {len(self.metric_names)} metrics)"
+
     @property
     def metrics(self) -> dict[str, Floats]:
         """Metric name -> (n,) column."""

@@ -248,13 +248,15 @@ class Evaluator:
 def _same_design(line: Mapping[str, Any], asked: list[int]) -> None:
     if line["codes"] != asked:
         raise ReplayMismatch(
-            f"row {line['trial']}: the log holds design {line['codes']}, the agent now asks for {asked}", line["trial"]
+            f"row {line['trial']}: the log holds design {line['codes']}, the agent now asks for {asked}; "
+            "a different run needs a folder of its own",
+            line["trial"],
         )
 
 
 def _floats(rows: list[list[float | None]]) -> npt.NDArray[np.float64]:
-    width = len(rows[0])
-    return np.array([[np.nan if v is None else v for v in row] for row in rows], np.float64).reshape(-1, width)
+    table = [[np.nan if v is None else v for v in row] for row in rows]
+    return np.array(table, np.float64).reshape(len(rows), len(rows[0]))
 
 
 class _Store:

@@ -35,8 +35,9 @@ class ProblemSpec:
         simulator: registered name or ``"module:Class"``.
         workloads: names, or the content of a workload (``Workload.to_dict()``) for one that came from a file.
         objective: as ``Objective.parse`` reads it.
-        aggregate: how metrics of several workloads become one: geomean, sum (one after the other),
-            worst, or weighted (arithmetic mean with ``weights``).
+        aggregate: how each metric of several workloads becomes one: geomean, sum (one after the other),
+            worst, or weighted (arithmetic mean with ``weights``). Every metric on its own: aggregated
+            parts need not add up to the aggregated whole.
         weights: one per workload, for ``weighted``.
         sim: overrides of the simulator's Config.
         space: parameter -> the levels to keep (or text, separated by commas).
@@ -50,15 +51,19 @@ class ProblemSpec:
     weights: tuple[float, ...] = ()
     sim: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Sequence[Level] | str] = field(default_factory=dict)
-    limits: tuple[str, ...] = ()
+    limits: tuple[str, ...] | str = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.limits, str):  # one limit is not a list of letters
+            object.__setattr__(self, "limits", (self.limits,))
 
     @classmethod
-    def parse(cls, text: str, *, workload: str | None = None, **options: Any) -> ProblemSpec:
+    def parse(cls, text: str, *, workload: str | Sequence[str] | None = None, **options: Any) -> ProblemSpec:
         """A problem from ``"simulator/workload/objective"``; several workloads are joined with ``+``.
 
         Args:
             text: ``"systolic/resnet50/edp"``, or ``"systolic/edp"`` when ``workload`` is given.
-            workload: path of a workload file; its content becomes part of the spec.
+            workload: path or paths of workload files; their content becomes part of the spec.
             options: the other fields.
 
         Raises:
@@ -69,7 +74,15 @@ class ProblemSpec:
             form = "simulator/objective (with a workload file)" if workload else "simulator/workload/objective"
             example = "systolic/edp" if workload else "systolic/resnet50/edp"
             raise UsageError(f"problem: expected {form}, such as {example}; got '{text}'")
-        names: tuple[str, ...] = (workload,) if workload is not None else tuple(parts[0].split("+"))
+        if workload is not None and "/" in parts[0].partition(":")[0]:
+            raise UsageError(
+                f"problem: with a workload file give simulator/objective, such as {head}/edp; got '{text}'"
+            )
+        if unknown := [key for key in options if key not in cls.__dataclass_fields__]:
+            raise UnknownNameError("option of a problem", unknown[0], cls.__dataclass_fields__)
+        names = tuple(parts[0].split("+"))
+        if workload is not None:
+            names = (workload,) if isinstance(workload, str) else tuple(workload)
         return cls(head, names, parts[-1], **options).embedded()
 
     def embedded(self) -> ProblemSpec:
@@ -131,7 +144,8 @@ class Problem:
         UsageError: a wrong option, level or combination.
     """
 
-    def __init__(self, spec: ProblemSpec) -> None:
+    def __init__(self, spec: ProblemSpec | str) -> None:
+        spec = ProblemSpec.parse(spec) if isinstance(spec, str) else spec
         self.simulator: Simulator = _simulator(spec)
         self.workloads: tuple[Workload, ...] = tuple(
             load_workload(w) if isinstance(w, str) else workload_from_dict(w) for w in spec.workloads
@@ -159,6 +173,9 @@ class Problem:
     def parse(cls, text: str, **options: Any) -> Problem:
         """``Problem(ProblemSpec.parse(text, **options))``."""
         return cls(ProblemSpec.parse(text, **options))
+
+    def __repr__(self) -> str:
+        return f"Problem({self.spec.label}; {self.space.size:.3g} designs)"
 
     @property
     def metrics(self) -> dict[str, Metric]:

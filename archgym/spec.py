@@ -42,6 +42,9 @@ class StudySpec:
     parent: str = ""
 
     def __post_init__(self) -> None:
+        for name, value in (("budget", self.budget), ("batch", self.batch), ("seed", self.seed)):
+            if (type(value) is not int) and not (name == "budget" and value is None):
+                raise UsageError(f"{name}: expected an integer, got {value!r}")
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"budget: expected at least 1 sample, got {self.budget}")
         if self.batch < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from archgym.errors import BudgetExhausted, LogError, ReplayMismatch, UsageError
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.executor import make_executor
-from archgym.log import SPEC, StudyLog, read_header, read_trials, rows_as_json
+from archgym.log import SPEC, TRIALS, StudyLog, read_header, read_trials, rows_as_json
 from archgym.pareto import front
 from archgym.problem import Problem, ProblemSpec
 from archgym.registry import AGENTS
@@ -67,10 +68,20 @@ class Summary:
         best = np.maximum.accumulate(np.where(self.samples.feasible, self.samples.reward, -np.inf))
         return np.where(np.isfinite(best), best, np.nan)
 
+    def __repr__(self) -> str:
+        best = self.best
+        found = "nothing feasible" if best is None else f"best reward {best['reward']:.6g} at trial {best['trial']}"
+        return f"Summary({self.problem.spec.label}, {self.spec.agent}, {len(self.samples)} samples, {found})"
+
     @property
     def front(self) -> npt.NDArray[np.int64]:
-        """Trials (k,) of the non-dominated feasible samples by ``values``."""
-        return front(np.where(self.samples.feasible[:, None], self.samples.values, np.nan))
+        """Trials (k,) of the feasible samples that no other dominates in the objective's terms.
+
+        In energy and latency for EDP; sorted by the first term, each design once.
+        """
+        terms, metrics = self.problem.objective.terms, self.samples.metrics
+        columns = [math.copysign(1.0, t.weight) * metrics[t.metric] for t in terms]
+        return front(np.where(self.samples.feasible[:, None], np.stack(columns, axis=1), np.nan))
 
     @property
     def n_unique(self) -> int:
@@ -209,6 +220,9 @@ def _search(
 ) -> Summary:
     agent = make_agent(spec, problem)
     workers = make_executor(executor, jobs)
+    if out is not None and (finished := _finished(spec, problem, Path(out))) is not None:
+        workers.close()
+        return finished
     log = StudyLog(out, spec.header(problem)) if out is not None else None
     try:
         evaluator = Evaluator(problem, spec.budget, track=spec.track, log=log, executor=workers, seed=spec.seed)
@@ -225,6 +239,16 @@ def _search(
         if log is not None:
             log.close()
     return Summary(spec, problem, evaluator.history(), None if out is None else Path(out))
+
+
+def _finished(spec: StudySpec, problem: Problem, out: Path) -> Summary | None:
+    """The study in a folder that cannot be written, if its budget is spent, so that nothing needs to be."""
+    if not (out / TRIALS).exists() or os.access(out / TRIALS, os.W_OK):
+        return None
+    if read_header(out).get("hash") != spec.hash(problem):
+        return None
+    study = load(out)
+    return study if len(study.samples) == spec.budget else None
 
 
 def load(folder: str | Path) -> Summary:

@@ -64,6 +64,8 @@ def read_topology(path: str | os.PathLike[str], kind: str = "auto") -> Network:
         _fail(path, 1, 2, "a header line before the layers", f"'{header[1]}'")
     if kind == "auto":
         kind = _detect(path, header, *rows[0])
+    if kind == "conv" and len(header) > 8 and "stride" in header[8].lower():
+        _fail(path, 1, 9, "one stride for both axes (SCALE-Sim topology)", f"'{header[8]}'")
     layers = tuple(_layer(path, kind, number, row) for number, row in rows)
     file = Path(path)
     return Network(file.stem, layers, f"SCALE-Sim topology {file.name}")
@@ -79,7 +81,10 @@ def _decode(path: str | os.PathLike[str]) -> str:
 
 
 def _detect(path: str | os.PathLike[str], header: list[str], number: int, row: list[str]) -> str:
-    if [field.upper() for field in header[1:4]] == ["M", "N", "K"]:
+    letters = [field.upper() for field in header[1:4]]
+    if sorted(letters) == ["K", "M", "N"]:
+        if letters != ["M", "N", "K"]:  # the tool would read them by position, the author meant them by name
+            _fail(path, 1, 2, "the columns M, N, K in this order", f"'{', '.join(header[1:4])}'")
         return "gemm"
     if sum(map(bool, header)) >= 8:
         return "conv"

@@ -10,12 +10,14 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from archgym.errors import ArchGymError, ReplayMismatch, UsageError
+from archgym.log import read_header
 from archgym.spec import StudySpec
 from archgym.study import continue_study, load, prepare, replay, run
 
@@ -49,6 +51,16 @@ app.command("validate")(inspect_commands.validate_table)
 app.add_typer(suite_commands.app, name="suite")
 
 
+@app.callback(invoke_without_command=True)
+def about(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Design hardware with search: simulators, agents, exact budgets, logs that replay."""
+    if show_version:
+        typer.echo(f"archgym {version('archgym')}")
+        raise typer.Exit
+
+
 @app.command("run")
 def run_study(
     problem: ProblemArgument,
@@ -79,7 +91,7 @@ def run_study(
     """
     spec, ready = prepare(
         StudySpec(
-            problem_spec(problem, workload, settings, limits, aggregate),
+            problem_spec(problem, workload, settings, limits, aggregate, with_agent=True),
             agent,
             split_settings(settings)["agent"],
             budget,
@@ -95,6 +107,8 @@ def run_study(
         try:
             if continue_as is not None:
                 folder, source = continue_as, folder
+                if read_header(source).get("hash") != spec.hash(ready):
+                    raise UsageError(f"--continue-as: {source} holds another study than this command describes")
                 summary = continue_study(source, folder, executor=executor, jobs=jobs, on_ask=bar.evaluator)
             else:
                 summary = run(spec, out=folder, executor=executor, jobs=jobs, on_ask=bar.evaluator)

@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 
 from archgym import config as configs
+from archgym.agent import Agent
 from archgym.envs.registration import IDS
 from archgym.errors import UnknownNameError, UsageError
 from archgym.objective import NAMED
 from archgym.problem import Problem
-from archgym.registry import AGENTS, SIMULATORS
+from archgym.registry import AGENTS, SIMULATORS, import_target
 from archgym.suite.problems import PROBLEMS
 from archgym.validation import validate
 from archgym.workload import load_workload, workload_names
@@ -68,9 +69,10 @@ def show(
 ) -> None:
     """Describe a simulator, a workload, an agent or a problem."""
     console = make_console()
-    if what in AGENTS.names():
+    is_target = ":" in what and "/" not in what  # an importable module:Class
+    if what in AGENTS.names() or (is_target and _is_agent(what)):
         _show_agent(console, what, as_json)
-    elif what in SIMULATORS.names():
+    elif what in SIMULATORS.names() or is_target:
         _show_problem(console, Problem(_any_problem(what)), as_json)
     elif what in PROBLEMS or ("/" in what and not what.endswith((".csv", ".json"))):
         _show_problem(console, Problem(problem_spec(what)), as_json)
@@ -79,6 +81,11 @@ def show(
     else:
         names = [*SIMULATORS.names(), *AGENTS.names(), *workload_names(), *PROBLEMS]
         raise UnknownNameError("simulator, agent, workload or problem", what, names)
+
+
+def _is_agent(target: str) -> bool:
+    found = import_target(target)
+    return isinstance(found, type) and issubclass(found, Agent)
 
 
 def _any_problem(simulator: str) -> Any:
@@ -95,7 +102,8 @@ def _show_agent(console: Console, name: str, as_json: bool) -> None:
     if as_json:
         print_json({"agent": name, "needs": cls.needs, "config": defaults, "search_space": cls.search_space})
         return
-    console.print(f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}  (needs the {cls.needs} track)")
+    summary = (cls.__doc__ or "").strip().partition("\n")[0]
+    console.print(f"{name}: {summary}  (needs the {cls.needs} track)")
     rows = [[key, value, str(cls.search_space.get(key, ""))] for key, value in defaults.items()]
     if rows:
         show_table(console, f"--set agent.KEY=VALUE of {name}", ["key", "default", "tuning values"], rows)
@@ -117,6 +125,8 @@ def _show_problem(console: Console, problem: Problem, as_json: bool) -> None:
         )
         return
     space_table(console, problem)
+    names = ", ".join(w.name for w in problem.workloads)
+    console.print(f"The column 'at the baseline' is for {names}.", soft_wrap=True)
     shown = [[name, m.unit, problem.baseline_metrics[name], m.doc] for name, m in problem.metrics.items()]
     show_table(console, "metrics", ["metric", "unit", "at the baseline", "meaning"], shown)
     limits = [[c.name, c.unit, c.doc] for c in problem.simulator.constraints]
@@ -128,7 +138,7 @@ def _show_problem(console: Console, problem: Problem, as_json: bool) -> None:
 def _show_workload(console: Console, name: str, as_json: bool) -> None:
     network = load_workload(name)
     if as_json:
-        print_json({"workload": network.to_dict(), "macs": network.macs, "weights": network.weights})
+        print_json(network.to_dict())  # what --workload FILE.json reads
         return
     console.print(f"{network.name}: {number(network.macs)} MACs, {number(network.weights)} weights", soft_wrap=True)
     if network.source:
@@ -192,9 +202,11 @@ def evaluate(
     console.print(" ".join(f"{k}={v}" for k, v in chosen.items()), soft_wrap=True)
     units = ready.metrics
     rows = [[name, value, units[name].unit, units[name].doc] for name, value in outcome["metrics"].items()]  # type: ignore[attr-defined]
-    show_table(console, "metrics", ["metric", "value", "unit", "meaning"], rows)
+    names = ", ".join(w.name for w in ready.workloads)
+    of_what = f" ({ready.spec.aggregate} over {names}, each metric on its own)" if len(ready.workloads) > 1 else ""
+    show_table(console, f"metrics{of_what}", ["metric", "value", "unit", "meaning"], rows)
     shown = [[name, value, "ok" if value <= 0 else "VIOLATED"] for name, value in slacks.items()]
-    show_table(console, "constraints: (value - limit) / |limit|", ["constraint", "relative slack", ""], shown)
+    show_table(console, "constraints: (value - limit) / |limit|", ["constraint", "relative violation", ""], shown)
     for name, table in tables.items():
         columns_table(console, f"layers of {name}", table)
     verdict = f"reward {outcome['reward']:.6g}" if outcome["feasible"] else f"infeasible: {outcome['reason']}"

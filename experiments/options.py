@@ -17,8 +17,8 @@ ProblemArgument = Annotated[
     str, typer.Argument(metavar="PROBLEM", help="simulator/workload/objective, or the name of a suite problem.")
 ]
 WorkloadOption = Annotated[
-    Path | None,
-    typer.Option("--workload", help="Workload file (SCALE-Sim .csv, or .json); PROBLEM: simulator/objective."),
+    list[Path] | None,
+    typer.Option("--workload", help="Workload file (.csv, .json), repeatable; PROBLEM: simulator/objective."),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -28,7 +28,7 @@ LimitOption = Annotated[
     list[str] | None, typer.Option("--limit", metavar="LIMIT", help="Budget on a metric, e.g. 'area<=20' (repeatable).")
 ]
 AggregateOption = Annotated[
-    str, typer.Option("--aggregate", help="Several workloads become one by geomean, sum or worst.")
+    str, typer.Option("--aggregate", help="Several workloads become one by geomean, sum, worst, or weighted:W,W,….")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON instead of tables.")]
 
@@ -45,29 +45,45 @@ def split_settings(settings: Sequence[str] | None) -> dict[str, dict[str, str]]:
         part, dot, key = path.partition(".")
         if not equals or not dot or part not in out or not key:
             raise UsageError(f"--set: expected agent.K=V, sim.K=V or space.K=LEVELS, got '{text}'")
+        if key in out[part]:
+            raise UsageError(f"--set: {part}.{key} is given twice")
         out[part][key] = value
     return out
 
 
 def problem_spec(
     problem: str,
-    workload: Path | None = None,
+    workload: Sequence[Path] | None = None,
     settings: Sequence[str] | None = None,
     limits: Sequence[str] | None = None,
     aggregate: str = "geomean",
+    *,
+    with_agent: bool = False,
 ) -> ProblemSpec:
-    """The problem that the command line describes.
+    """The problem that the command line describes; ``with_agent`` if there is an agent that --set may configure.
 
     Raises:
         UsageError: anything wrong with it.
     """
     parts = split_settings(settings)
     options: dict[str, Any] = {"sim": parts["sim"], "space": parts["space"], "limits": tuple(limits or ())}
-    if workload is not None:
-        options["workload"] = str(workload)
-    if aggregate != "geomean":
-        options["aggregate"] = aggregate
+    if parts["agent"] and not with_agent:
+        raise UsageError(f"--set agent.{next(iter(parts['agent']))}: there is no agent in this command")
+    if workload:
+        options["workload"] = [str(path) for path in workload]
+    how, _, weights = aggregate.partition(":")
+    if how != "geomean":
+        options["aggregate"] = how
+    if weights:
+        options["weights"] = _numbers(weights)
     return parse_problem(problem, **options)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(f"--aggregate weighted: expected numbers such as weighted:2,1, got '{text}'") from None
 
 
 def print_json(data: Any) -> None:

@@ -28,11 +28,15 @@ def convergence(summary: Summary, path: Path) -> Path:
         high = float(np.nanmax(best))
         margin = 0.05 * max(high - low, 1e-3)
         axes.set_ylim(low - margin, high + margin)
-        share = 1 - ok.mean()
-        if share:
-            axes.plot([], [], " ", label=f"{share:.0%} infeasible, not shown")
-    axes.axhline(0.0, color="0.3", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="samples", ylabel="reward  (0 = baseline)", title=summary.problem.spec.label)
+        axes.plot([], [], " ", label="(the lowest 5 % of samples lie below the axes)")
+    if not ok.all():
+        axes.plot([], [], " ", label=f"{1 - ok.mean():.0%} of samples infeasible, not shown")
+    axes.set_xlim(0, max(len(samples), 1) + 1)
+    targets = bool(summary.problem.objective.targets)
+    if not targets:
+        axes.axhline(0.0, color="0.3", linewidth=0.8, linestyle=":")
+    label = "reward  (target / distance)" if targets else "reward  (0 = baseline)"
+    axes.set(xlabel="samples", ylabel=label, title=summary.problem.spec.label)
     axes.set_title(f"{summary.spec.agent}, seed {summary.spec.seed}", loc="right", fontsize=9)
     axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path)
@@ -56,7 +60,13 @@ def pareto(summary: Summary, path: Path) -> Path | None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     points = axes.scatter(x, y, c=summary.samples.reward[ok], s=8, cmap="viridis", linewidths=0)
-    axes.plot(x[best], y[best], "o-", color="C3", markersize=4, linewidth=1, label=f"front ({len(best)} designs)")
+    axes.step(x[best], y[best], "o-", where="post", color="C3", markersize=4, linewidth=1, label="front in these two")
+    top = int(np.argmax(summary.samples.reward[ok]))
+    axes.plot(x[top], y[top], "*", color="black", markersize=11, label="best reward")
+    for limit in summary.problem.objective.limits:
+        if limit.metric in names:
+            line = axes.axvline if limit.metric == names[0] else axes.axhline
+            line(limit.value, color="0.3", linestyle="--", linewidth=0.8, label=str(limit))
     figure.colorbar(points, label="reward")
     labels = [f"{name} [{declared[name].unit}]" if declared[name].unit else name for name in names]
     axes.set(xscale="log", yscale="log", xlabel=labels[0], ylabel=labels[1], title=summary.problem.spec.label)

@@ -13,7 +13,7 @@ from archgym.problem import Problem
 from archgym.suite.build import build
 from archgym.suite.problems import PROBLEMS, known
 
-from .options import LimitOption, ProblemArgument, SetOption, WorkloadOption, problem_spec
+from .options import JsonOption, LimitOption, ProblemArgument, SetOption, WorkloadOption, print_json, problem_spec
 from .progress import StudyBar
 from .tables import make_console, show
 
@@ -21,8 +21,11 @@ app = typer.Typer(help="Named problems and their exact optima.")
 
 
 @app.command("list")
-def list_problems() -> None:
+def list_problems(as_json: JsonOption = False) -> None:
     """The suite's problems with what is known about them."""
+    if as_json:
+        print_json({name: known(name) for name in PROBLEMS})
+        return
     rows = []
     for name in PROBLEMS:
         found = known(name)

@@ -8,18 +8,26 @@ from typing import Any
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from archgym.problem import Problem
 from archgym.study import Summary
 
-_WIDTH = 200  # of a table at most; a narrower terminal wraps whole lines
+_WIDEST = 2000  # characters of a table; a narrower terminal wraps whole lines
 
 
 def make_console() -> Console:
     """Standard output, with text as it is: units in brackets are no markup."""
-    return Console(markup=False, highlight=False)
+    return _Output(markup=False, highlight=False)
+
+
+class _Output(Console):
+    """A console whose closed pipe is the caller's affair (rich would exit with status 1)."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def number(value: Any) -> str:
@@ -41,7 +49,7 @@ def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Seq
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(number(v) for v in row))
-    wide = max(console.width, _WIDTH)
+    wide = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
     for segment_line in console.render_lines(table, console.options.update(width=wide), pad=False):
         text = Text("".join(segment.text for segment in segment_line).rstrip())
         console.print(text, soft_wrap=True)

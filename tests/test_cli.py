@@ -328,3 +328,85 @@ def test_continue_as_goes_on_in_a_new_folder_and_records_its_parent(capsys, tmp_
     header = json.loads((tmp_path / "new" / "spec.json").read_text())
     assert header["study"]["parent"] == json.loads((tmp_path / "old" / "spec.json").read_text())["hash"]
     assert len((tmp_path / "new" / "trials.jsonl").read_text().splitlines()) == 10  # the rest of the budget of 30
+
+
+# ---- found by a newcomer -----------------------------------------------------------------
+
+
+def test_a_shown_workload_is_a_workload_file(capsys, tmp_path):
+    _, out, _ = call(capsys, "show", "mobilenet_v2", "--json")
+    (tmp_path / "net.json").write_text(out)
+    _, by_file, _ = call(capsys, "eval", "systolic/edp", "--workload", "net.json", "--json")
+    _, by_name, _ = call(capsys, "eval", "systolic/mobilenet_v2/edp", "--json")
+    assert json.loads(by_file) == json.loads(by_name)
+
+
+def test_several_workload_files_are_one_problem(capsys, tmp_path):
+    for name, filters in (("a", 8), ("b", 16)):
+        (tmp_path / f"{name}.csv").write_text(f"Layer, H, W, R, S, C, K, stride,\nx, 14, 14, 3, 3, 8, {filters}, 1,\n")
+    _, out, _ = call(capsys, "eval", "systolic/edp", "--workload", "a.csv", "--workload", "b.csv", "--json")
+    metrics = json.loads(out)["metrics"]
+    # the default aggregate is the geometric mean of each metric
+    assert metrics["macs"] == pytest.approx((metrics["macs@a"] * metrics["macs@b"]) ** 0.5, rel=1e-12)
+    weighted = ("--aggregate", "weighted:3,1")
+    _, out, _ = call(capsys, "eval", "systolic/edp", "--workload", "a.csv", "--workload", "b.csv", *weighted, "--json")
+    metrics = json.loads(out)["metrics"]
+    assert metrics["macs"] == pytest.approx(0.75 * metrics["macs@a"] + 0.25 * metrics["macs@b"], rel=1e-12)
+
+
+NEWCOMER = [
+    (("eval", "systolic/alexnet/edp", "--set", "agent.population=8"), "no agent in this command"),
+    (("run", "systolic/alexnet/edp", "--set", "sim.bits=8", "--set", "sim.bits=16"), "given twice"),
+    (("run", "systolic/alexnet/edp", "--set", "sim.hbm2_background_w=-1"), "not negative"),
+    (("run", "systolic/alexnet/edp", "--set", "sim.clock_mhz=1e9"), "between 0.001 and 1e6"),
+    (("run", "systolic/alexnet/edp", "--workload", "x.csv"), "a workload file"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "hint"), NEWCOMER, ids=[" ".join(a) for a, _ in NEWCOMER])
+def test_what_would_be_ignored_is_refused(capsys, arguments, hint):
+    status, _, err = call(capsys, *arguments)
+    assert status == 2
+    assert hint in err
+
+
+def test_continue_as_refuses_another_study(capsys):
+    call(capsys, "run", "systolic/alexnet/edp", "--budget", 10, "--out", "s")
+    other = ("run", "systolic/alexnet/latency", "--budget", 20, "--out", "s", "--continue-as", "t")
+    status, _, err = call(capsys, *other)
+    assert status == 2
+    assert "another study" in err
+
+
+def test_a_study_of_the_suite_tells_its_distance_from_the_exact_optimum(capsys):
+    _, out, _ = call(capsys, "run", "systolic-mobilenet_v2-edp-100k", "--budget", 1000, "--out", "s")
+    assert "% from the exact optimum" in out
+    _, out, _ = call(capsys, "run", "systolic-mobilenet_v2-edp-100k", "--budget", 1000, "--out", "s", "--json")
+    answer = json.loads(out)
+    assert answer["known_optimum"] >= answer["best"]["reward"]
+    assert set(answer["front"][0]["metrics"]) == {"energy", "latency"}
+
+
+def test_the_predecessor_s_reward_is_not_shown_as_a_logarithm(capsys):
+    _, out, _ = call(capsys, "run", "systolic/alexnet/archgym-target:latency=0.005", "--budget", 20, "--out", "s")
+    assert "better than the baseline" not in out
+
+
+def test_components_are_shown_by_module_and_class(capsys):
+    status, out, _ = call(capsys, "show", "archgym.agents.grid:Grid")
+    assert (status, "needs the scalar track" in out) == (0, True)
+    assert call(capsys, "show", "archgym.simulators.systolic.simulator:Systolic")[0] == 0
+
+
+def test_version(capsys):
+    assert call(capsys, "--version")[1].startswith("archgym 0.")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    command = " ".join(f"'{word}'" for word in ARCHGYM)
+    done = subprocess.run(
+        ["bash", "-c", f"{command} show systolic | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

@@ -22,6 +22,7 @@ from archgym.agent import Agent
 from archgym.errors import ArchGymError, LogError, ReplayMismatch, UnknownNameError, UsageError
 from archgym.evaluator import Evaluator
 from archgym.log import StudyLog, read_header, read_trials
+from archgym.registry import AGENTS
 from archgym.spec import StudySpec
 from archgym.study import continue_study, load, replay, run
 
@@ -824,3 +825,31 @@ def test_evaluator_answers_from_the_log_only_for_the_same_designs(tmp_path):
         again(codes[:1])
     again.close()
     assert trials(tmp_path / "s").read_bytes() == before
+
+
+def test_a_study_without_any_constraint_can_be_loaded_and_resumed(tmp_path):
+    """No constraint and no limit: the violations of every row are an empty list."""
+    spec = toys.spec("toys:ToyFree")
+    first = run(spec, "random", budget=9, out=tmp_path / "s")
+    assert first.samples.violations.shape == (9, 0)
+    assert load(tmp_path / "s").samples.violations.shape == (9, 0)
+    lines = trials(tmp_path / "s").read_bytes().splitlines(keepends=True)
+    trials(tmp_path / "s").write_bytes(b"".join(lines[:4]))
+    assert np.array_equal(run(spec, "random", budget=9, out=tmp_path / "s").samples.reward, first.samples.reward)
+    assert replay(tmp_path / "s", agent=True) == 9
+
+
+def test_an_agent_that_asks_for_more_than_it_may_is_stopped():
+    with pytest.raises(UsageError, match=r"ask\(10\) returned 15 designs"):
+        run(toys.spec(), f"{__name__}:Greedier", budget=40, batch=10)
+
+
+class Greedier(AGENTS.load("random")):
+    def ask(self, n):
+        return super().ask(n + 5)
+
+
+@pytest.mark.parametrize("option", [{"budget": "10"}, {"batch": 2.5}, {"seed": "x"}])
+def test_numbers_of_a_spec_are_integers(option):
+    with pytest.raises(UsageError, match="expected an integer"):
+        run(toys.spec(), "random", **option)

@@ -648,3 +648,11 @@ def test_geometric_mean_of_equal_workloads_is_exact():
     p = toys.problem(macs=(16, 64))
     assert p.evaluate(design(p, a=1, b=3)).metrics["area"][0] == 3.0
     assert math.exp(math.log(3.0)) != 3.0
+
+
+def test_a_problem_and_its_limits_may_be_given_as_text():
+    p = Problem("systolic/alexnet/edp")
+    assert repr(p) == "Problem(systolic/alexnet/edp; 2.19e+07 designs)"  # 19 * 19 * 3 * 15**3 * 6 = 21,931,... designs
+    assert ProblemSpec.parse("systolic/alexnet/edp", limits="area<=20").limits == ("area<=20",)
+    with pytest.raises(UnknownNameError, match="limits"):
+        ProblemSpec.parse("systolic/alexnet/edp", limit=("area<=20",))

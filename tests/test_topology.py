@@ -227,3 +227,18 @@ def test_any_bytes_give_a_network_or_a_format_error(tmp_path_factory, content):
         else:
             outcome = f"{path}:{len(network.layers)}"
         assert outcome.startswith(f"{path}:")
+
+
+def test_gemm_columns_in_another_order_are_refused(tmp_path):
+    """SCALE-Sim reads M, N, K by position; whoever writes M, K, N means them by name."""
+    path = tmp_path / "gemm.csv"
+    path.write_text("Layer,M,K,N,\na,128,64,768,\n")
+    with pytest.raises(WorkloadFormatError, match=r"gemm\.csv:1:2: expected the columns M, N, K"):
+        read_topology(path)
+
+
+def test_a_second_stride_column_is_refused(tmp_path):
+    path = tmp_path / "conv.csv"
+    path.write_text("Layer,H,W,R,S,C,K,Stride height,Stride width,\na,14,14,3,3,8,8,1,2,\n")
+    with pytest.raises(WorkloadFormatError, match=r"conv\.csv:1:9: expected one stride"):
+        read_topology(path)

@@ -220,3 +220,9 @@ class Hills(Simulator):
         for name, best in zip(HILLS.names, self.optimum, strict=True):
             latency = latency + (designs[name] - best) ** 2.0
         return {"latency": latency, "energy": np.ones(len(latency))}
+
+
+class ToyFree(Toy):
+    """Everything is possible: no constraint at all."""
+
+    constraints = ()

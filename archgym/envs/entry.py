@@ -46,7 +46,7 @@ def make_evaluator(
     workload: str = "resnet50",
     objective: str = "edp",
     aggregate: str = "geomean",
-    limits: Sequence[str] = (),
+    limits: Sequence[str] | str = (),
     sim: Mapping[str, Any] | None = None,
     space: Mapping[str, Sequence[Any] | str] | None = None,
     track: str = "grey",
@@ -71,7 +71,7 @@ def make_evaluator(
         aggregate,
         sim=dict(sim or {}),
         space=dict(space or {}),
-        limits=tuple(limits),
+        limits=(limits,) if isinstance(limits, str) else tuple(limits),
     ).embedded()
     problem = Problem(problem_spec)
     spec = StudySpec(problem_spec, EXTERNAL, {}, budget, batch, track)

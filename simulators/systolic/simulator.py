@@ -21,10 +21,12 @@ tool, complete:
 9.  ``keep_on_chip`` (default off) lets an output that fits stay for the next layer. Layers are chained
     by size; a residual input that has to survive longer is not accounted for.
 
-Simplifications of the default model, all optimistic but the last: one pass over the ifmap touches each
-kept word once also where ws visits the taps of a window in different row folds; is reads the ifmap once
-at any SRAM size; SRAMs keep up with the array at any clock and serve reads, writes and fills in one cycle;
-DRAM delivers its peak bandwidth; what the widest column slice cannot keep is fetched again for every slice.
+Simplifications of the default model. Optimistic: one pass over the ifmap touches each kept word once also
+where ws visits the taps of a window in different row folds; is reads the ifmap once at any SRAM size; SRAMs
+keep up with the array at any clock and serve reads, writes and fills in one cycle; DRAM delivers its peak
+bandwidth, and no buffer needs room to hide its latency; its controller and PHY take no area. Pessimistic:
+what the widest column slice cannot keep is fetched again for every slice; M, and so a batch, is never split
+to make partial sums fit.
 
 Energy, area and power are ours in both modes, from ``archgym.technology``; control logic, clock trees
 and the chip's periphery are not modelled. The registers of every PE are clocked in every compute cycle,
