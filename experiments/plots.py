@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from archgym.pareto import front
 from archgym.study import Summary
@@ -62,7 +63,7 @@ def pareto(summary: Summary, path: Path) -> Path | None:
     points = axes.scatter(x, y, c=summary.samples.reward[ok], s=8, cmap="viridis", linewidths=0)
     axes.step(x[best], y[best], "o-", where="post", color="C3", markersize=4, linewidth=1, label="front in these two")
     top = int(np.argmax(summary.samples.reward[ok]))
-    axes.plot(x[top], y[top], "*", color="black", markersize=11, label="best reward")
+    axes.plot(x[top], y[top], "*", color="black", markersize=9, label="best reward")
     for limit in summary.problem.objective.limits:
         if limit.metric in names:
             line = axes.axvline if limit.metric == names[0] else axes.axhline
@@ -70,6 +71,9 @@ def pareto(summary: Summary, path: Path) -> Path | None:
     figure.colorbar(points, label="reward")
     labels = [f"{name} [{declared[name].unit}]" if declared[name].unit else name for name in names]
     axes.set(xscale="log", yscale="log", xlabel=labels[0], ylabel=labels[1], title=summary.problem.spec.label)
+    for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
+        if values.max() > 10 * values.min():  # beyond a decade the labels of minor ticks collide
+            axis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="both", alpha=0.2)
     axes.legend(fontsize=8)
     figure.savefig(path)
