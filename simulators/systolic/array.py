@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from archgym.kernel import kernel
+from archgym.kernel import inlined, kernel
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -105,49 +105,49 @@ TOTALS = (
 ) = range(15)
 
 
-@kernel
+@inlined
 def _ceil(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
-@kernel
-def _dram_words(design: Ints, layer: Ints, row_folds: int, column_folds: int, psum_bits: int, out: Ints) -> None:
+@inlined
+def _dram_words(
+    design: Ints, layers: Ints, j: int, row_folds: int, column_folds: int, psum_bits: int, out: Ints
+) -> None:
     """DRAM words of one group. Half of each SRAM is usable: the other half is being filled (double buffering).
 
     One decision per operand and layer: what the widest column slice needs either fits or is fetched again
     for every fold that needs it. M is not tiled, so partial sums that just do not fit cost (RF - 1) M N twice.
     """
     dataflow = design[DATAFLOW]
-    bits = layer[WORD_BITS]
-    filter_capacity = design[FILTER_BITS] // 2 // bits
-    ifmap_capacity = design[IFMAP_BITS] // 2 // bits
-    psum_capacity = design[OFMAP_BITS] // 2 // psum_bits
-    m, k, n, columns = layer[M], layer[K], layer[N], design[COLS]
+    bits = layers[j, WORD_BITS]
+    filter_half, ifmap_half, ofmap_half = design[FILTER_BITS] >> 1, design[IFMAP_BITS] >> 1, design[OFMAP_BITS] >> 1
+    m, k, n, columns = layers[j, M], layers[j, K], layers[j, N], design[COLS]
 
-    out[DRAM_FILTER] = n * k
-    if dataflow == OS and k * min(columns, n) > filter_capacity:  # a column slice is used by every row fold
-        out[DRAM_FILTER] = row_folds * n * k
-    elif dataflow == IS and n * k > filter_capacity:  # the whole filter streams past every column fold
-        out[DRAM_FILTER] = column_folds * n * k
+    out[j, DRAM_FILTER] = n * k
+    if dataflow == OS and k * min(columns, n) * bits > filter_half:  # a column slice is used by every row fold
+        out[j, DRAM_FILTER] = row_folds * n * k
+    elif dataflow == IS and n * k * bits > filter_half:  # the whole filter streams past every column fold
+        out[j, DRAM_FILTER] = column_folds * n * k
 
-    out[DRAM_IFMAP] = layer[IFMAP_WORDS]
-    if dataflow != IS and layer[IFMAP_WORDS] > ifmap_capacity:  # every column fold is another pass
-        halo_kept = layer[HALO_WORDS] <= ifmap_capacity
-        out[DRAM_IFMAP] = column_folds * (layer[IFMAP_WORDS] if halo_kept else layer[PASS_WORDS])
+    out[j, DRAM_IFMAP] = layers[j, IFMAP_WORDS]
+    if dataflow != IS and layers[j, IFMAP_WORDS] * bits > ifmap_half:  # every column fold is another pass
+        halo_kept = layers[j, HALO_WORDS] * bits <= ifmap_half
+        out[j, DRAM_IFMAP] = column_folds * (layers[j, IFMAP_WORDS] if halo_kept else layers[j, PASS_WORDS])
 
-    out[DRAM_OFMAP] = m * n
-    out[DRAM_PARTIAL] = 0
+    out[j, DRAM_OFMAP] = m * n
+    out[j, DRAM_PARTIAL] = 0
     if dataflow != OS:  # partial sums of one column slice wait for the next row fold
         partial = m * min(columns, n) if dataflow == WS else min(columns, m) * n
-        if partial > psum_capacity:
-            out[DRAM_PARTIAL] = (row_folds - 1) * m * n  # written once and read back once each
+        if partial * psum_bits > ofmap_half:
+            out[j, DRAM_PARTIAL] = (row_folds - 1) * m * n  # written once and read back once each
 
 
-@kernel
-def _layer_counts(design: Ints, layer: Ints, psum_bits: int, fold_overlap: bool, out: Ints) -> None:
+@inlined
+def _layer_counts(design: Ints, layers: Ints, j: int, psum_bits: int, fold_overlap: bool, out: Ints) -> None:
     """Cycles and word counts of one layer (all groups, one repeat)."""
     dataflow, rows, columns = design[DATAFLOW], design[ROWS], design[COLS]
-    m, k, n, groups = layer[M], layer[K], layer[N], layer[GROUPS]
+    m, k, n, groups = layers[j, M], layers[j, K], layers[j, N], layers[j, GROUPS]
     if dataflow == OS:
         held_rows, held_columns, streamed, skew = m, n, k, rows + columns - 2
     elif dataflow == WS:
@@ -157,26 +157,26 @@ def _layer_counts(design: Ints, layer: Ints, psum_bits: int, fold_overlap: bool,
     row_folds, column_folds = _ceil(held_rows, rows), _ceil(held_columns, columns)
     folds = groups * row_folds * column_folds
     if fold_overlap:  # the next weights load, and the last outputs drain, R rows behind the stream
-        out[CYCLES] = (folds - 1) * max(streamed, rows) + streamed + skew
+        out[j, CYCLES] = (folds - 1) * max(streamed, rows) + streamed + skew
     else:
-        out[CYCLES] = folds * (streamed + skew)
+        out[j, CYCLES] = folds * (streamed + skew)
 
-    _dram_words(design, layer, row_folds, column_folds, psum_bits, out)
-    out[SRAM_IFMAP_READ] = m * k if dataflow == IS else column_folds * m * k
-    out[SRAM_FILTER_READ] = n * k
-    out[SRAM_OFMAP_WRITE] = m * n
-    out[SRAM_OFMAP_READ] = 0
+    _dram_words(design, layers, j, row_folds, column_folds, psum_bits, out)
+    out[j, SRAM_IFMAP_READ] = m * k if dataflow == IS else column_folds * m * k
+    out[j, SRAM_FILTER_READ] = n * k
+    out[j, SRAM_OFMAP_WRITE] = m * n
+    out[j, SRAM_OFMAP_READ] = 0
     if dataflow == OS:
-        out[SRAM_FILTER_READ] = row_folds * n * k
+        out[j, SRAM_FILTER_READ] = row_folds * n * k
     else:
         if dataflow == IS:
-            out[SRAM_FILTER_READ] = column_folds * n * k
-        out[SRAM_OFMAP_WRITE] = row_folds * m * n
-        out[SRAM_OFMAP_READ] = (row_folds - 1) * m * n  # accumulation reads what it adds to
-    out[SRAM_IFMAP_FILL] = out[DRAM_IFMAP]
-    out[SRAM_OFMAP_DRAIN] = out[DRAM_OFMAP]
+            out[j, SRAM_FILTER_READ] = column_folds * n * k
+        out[j, SRAM_OFMAP_WRITE] = row_folds * m * n
+        out[j, SRAM_OFMAP_READ] = (row_folds - 1) * m * n  # accumulation reads what it adds to
+    out[j, SRAM_IFMAP_FILL] = out[j, DRAM_IFMAP]
+    out[j, SRAM_OFMAP_DRAIN] = out[j, DRAM_OFMAP]
     for i in range(SRAM_IFMAP_READ, N_COUNT):
-        out[i] *= groups
+        out[j, i] *= groups
 
 
 @kernel
@@ -263,10 +263,11 @@ def counts_of(designs: Ints, layers: Ints, psum_bits: int, fold_overlap: bool, k
     """Counts (d, l, N_COUNT) int64 of designs (d, 6) on layers (l, N_LAYER)."""
     out = np.empty((designs.shape[0], layers.shape[0], N_COUNT), np.int64)
     for i in range(designs.shape[0]):
+        design, counts = designs[i], out[i]
         for j in range(layers.shape[0]):
-            _layer_counts(designs[i], layers[j], psum_bits, fold_overlap, out[i, j])
+            _layer_counts(design, layers, j, psum_bits, fold_overlap, counts)
         if keep_on_chip:
-            _keep_on_chip(designs[i], layers, psum_bits, out[i])
+            _keep_on_chip(design, layers, psum_bits, counts)
     return out
 
 
@@ -295,9 +296,10 @@ def simulate(
     out = np.empty((designs.shape[0], 15))
     counts = np.empty((layers.shape[0], N_COUNT), np.int64)
     for i in range(designs.shape[0]):
+        design = designs[i]
         for j in range(layers.shape[0]):
-            _layer_counts(designs[i], layers[j], psum_bits, fold_overlap, counts[j])
+            _layer_counts(design, layers, j, psum_bits, fold_overlap, counts)
         if keep_on_chip:
-            _keep_on_chip(designs[i], layers, psum_bits, counts)
-        _totals(designs[i], constants[i], layers, counts, psum_bits, clock_hz, True, out[i])
+            _keep_on_chip(design, layers, psum_bits, counts)
+        _totals(design, constants[i], layers, counts, psum_bits, clock_hz, True, out[i])
     return out
