@@ -81,8 +81,11 @@ def make_executor(name: str, jobs: int = 1) -> Executor:
 
     Raises:
         UnknownNameError: no such executor.
+        UsageError: several workers for the serial one, or fewer than one.
     """
     if name == "serial":
+        if jobs != 1:
+            raise UsageError(f"jobs {jobs}: the serial executor has one worker; use the executor 'threads'")
         return Serial()
     if name == "threads":
         return Threads(jobs)

@@ -360,6 +360,7 @@ NEWCOMER = [
     (("run", "systolic/alexnet/edp", "--set", "sim.hbm2_background_w=-1"), "not negative"),
     (("run", "systolic/alexnet/edp", "--set", "sim.clock_mhz=1e9"), "between 0.001 and 1e6"),
     (("run", "systolic/alexnet/edp", "--workload", "x.csv"), "a workload file"),
+    (("run", "systolic/alexnet/edp", "--jobs", "2"), "use the executor 'threads'"),
 ]
 
 
