@@ -152,7 +152,6 @@ class Problem:
         )
         self._weights = _weights(spec)
         self._tags = _tags(self.workloads)
-        self.spec = spec
         self.metric_names = self._with_workloads([m.name for m in self.simulator.metrics], aggregate=True)
         self._slack_names = self._with_workloads([c.name for c in self.simulator.constraints], aggregate=False)
         self.full_space = self.simulator.design_space(self.workloads[0])
@@ -303,8 +302,8 @@ class Problem:
         return replace(spec, sim={key: typed[key] for key in spec.sim}, space=space)
 
     def _restricted(self) -> tuple[DesignSpace, list[npt.NDArray[np.int64]]]:
-        kept: Any = self.spec.space  # converted by _normalised
-        space = self.full_space.restrict(kept) if kept else self.full_space
+        levels: Any = self.spec.space  # converted by _normalised
+        space = self.full_space.restrict(levels) if levels else self.full_space
         lift = [
             np.array([full.index(level) for level in kept.levels], np.int64)
             for full, kept in zip(self.full_space.parameters, space.parameters, strict=True)
@@ -312,8 +311,8 @@ class Problem:
         if type(self.simulator).canonical is Simulator.canonical:
             return space, lift
         drop = [np.full(len(p.levels), -1, np.int64) for p in self.full_space.parameters]
-        for lowered, levels in zip(drop, lift, strict=True):
-            lowered[levels] = np.arange(len(levels))
+        for lowered, kept in zip(drop, lift, strict=True):
+            lowered[kept] = np.arange(len(kept))
         return space.with_merge(functools.partial(self._merge, space, drop)), lift
 
     def _merge(self, space: DesignSpace, drop: list[npt.NDArray[np.int64]], codes: Codes) -> Codes:

@@ -6,6 +6,7 @@ hashing, exact logs, ``MultiDiscrete`` actions, enumeration and joins.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -304,7 +305,7 @@ class DesignSpace:
         """
         kept: list[npt.NDArray[np.int64]] = []
         for name in levels:
-            self[name]
+            self[name]  # raises for an unknown one
         for p in self.parameters:
             wanted = levels.get(p.name, p.levels)
             wanted = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
@@ -319,7 +320,9 @@ class DesignSpace:
 
     def with_merge(self, merge: Callable[[Codes], Codes]) -> DesignSpace:
         """This space with a simulator's canonicalisation on top of its own."""
-        return DesignSpace(self.parameters, self.allowed, merge)
+        other = copy.copy(self)  # the rules are eliminated already
+        other._merge = merge
+        return other
 
     # ---- exchange ----------------------------------------------------------------------
 

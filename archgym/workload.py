@@ -8,7 +8,6 @@ standard library only.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from archgym.errors import UnknownNameError, UsageError, WorkloadFormatError
 from archgym.network import Layer, Network
+from archgym.registry import import_target
 
 __all__ = [
     "Layer",
@@ -165,10 +165,9 @@ def read_workload_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def _resolve(what: str, target: str) -> Any:
-    module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        return import_target(target)
+    except (UsageError, ImportError) as error:
         raise UsageError(f"{what}: cannot load '{target}': {error}") from error
 
 

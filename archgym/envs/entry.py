@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from archgym.errors import UsageError
 from archgym.evaluator import Evaluator
 from archgym.log import StudyLog
 from archgym.problem import Problem, ProblemSpec
@@ -35,6 +36,8 @@ def make_vector_env(
     num_envs: int, *, episode: str = "one_step", horizon: int = 20, max_episode_steps: int | None = None, **options: Any
 ) -> DesignVectorEnv:
     """``num_envs`` environments that evaluate one batch per step; see ``make_evaluator`` for the options."""
+    if max_episode_steps is not None:
+        raise UsageError("max_episode_steps: episodes have a fixed length; use horizon with episode='refine'")
     check_episode(episode, num_envs, horizon)
     return DesignVectorEnv(make_evaluator(num_envs, **options), num_envs, episode=episode, horizon=horizon)
 

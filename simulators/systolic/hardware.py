@@ -161,9 +161,8 @@ def design_constants(
     mac = arithmetic.multiply_accumulate(config.bits, config.psum_bits, node, leak)
     register = registers.register(node, leak)
     held, moving = _register_bits(parts[:, array.DATAFLOW], config)
-    stored = (
-        held * (2 if config.fold_overlap and not config.compat else 1) + moving
-    )  # a shadow copy while folds overlap
+    copies = 2 if config.fold_overlap and not config.compat else 1  # a shadow register while folds overlap
+    stored = held * copies + moving
     pe_area = (mac.area_um2 + stored * register.area_um2) * 1e-6
 
     out = np.empty((len(parts), array.N_CONSTANT))

@@ -125,6 +125,7 @@ def _tool_table_row(layer: Layer) -> list[int]:
 
 
 def tool_designs(parts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Designs as the tool takes them: SRAM sizes in KiB instead of bits."""
     out = parts.copy()
     out[:, array.IFMAP_BITS :] //= 1024 * 8
     return out

@@ -178,7 +178,7 @@ def _geometry(layer: Integers) -> tuple[int, ...]:
 
 
 @kernel
-def _on_axis(outputs: int, taps: int, size: int, filt: int, s: int, of: int) -> int:
+def _on_axis(outputs: int, taps: int, size: int, s: int, of: int) -> int:
     """(output, tap) pairs inside an axis, of its first ``outputs`` outputs and ``taps`` taps.
 
     Only the last of the ``of`` outputs can hang over the edge.
@@ -194,19 +194,19 @@ def _valid(g: tuple[int, ...], pixels: int, taps: int) -> int:
     q, r = pixels // OW, pixels % OW
     a, rest = taps // (fw * ch), taps % (fw * ch)
     b, k = rest // ch, rest % ch
-    above, at = _on_axis(q, a, H, fh, s, OH), 0
-    beside = _on_axis(OW, fw, W, fw, s, OW) * ch
+    above, at = _on_axis(q, a, H, s, OH), 0
+    beside = _on_axis(OW, fw, W, s, OW) * ch
     count = above * beside
     if rest:
-        at = _on_axis(q, a + 1, H, fh, s, OH) - above
-        left = _on_axis(OW, b, W, fw, s, OW)
-        count += at * (left * ch + (_on_axis(OW, b + 1, W, fw, s, OW) - left) * k)
+        at = _on_axis(q, a + 1, H, s, OH) - above
+        left = _on_axis(OW, b, W, s, OW)
+        count += at * (left * ch + (_on_axis(OW, b + 1, W, s, OW) - left) * k)
     if r:
-        here = _on_axis(q + 1, a, H, fh, s, OH) - above
-        count += here * _on_axis(r, fw, W, fw, s, OW) * ch
-        if rest and _on_axis(q + 1, a + 1, H, fh, s, OH) - here - above - at:
-            left = _on_axis(r, b, W, fw, s, OW)
-            count += left * ch + (_on_axis(r, b + 1, W, fw, s, OW) - left) * k
+        here = _on_axis(q + 1, a, H, s, OH) - above
+        count += here * _on_axis(r, fw, W, s, OW) * ch
+        if rest and _on_axis(q + 1, a + 1, H, s, OH) - here - above - at:
+            left = _on_axis(r, b, W, s, OW)
+            count += left * ch + (_on_axis(r, b + 1, W, s, OW) - left) * k
     return count
 
 
@@ -214,8 +214,8 @@ def _valid(g: tuple[int, ...], pixels: int, taps: int) -> int:
 def _distinct(g: tuple[int, ...]) -> int:
     """Distinct ifmap words that some window covers."""
     H, W, fh, fw, ch, s, OH, OW = g
-    high = H if fh >= s else _on_axis(OH, fh, H, fh, s, OH)
-    wide = W if fw >= s else _on_axis(OW, fw, W, fw, s, OW)
+    high = H if fh >= s else _on_axis(OH, fh, H, s, OH)
+    wide = W if fw >= s else _on_axis(OW, fw, W, s, OW)
     return high * wide * ch
 
 

@@ -140,7 +140,6 @@ class Systolic(Simulator):
         assert isinstance(workload, Network)
         designs = SPACE.columns(codes)
         parts = integer_designs(designs)
-        table, _ = self._layers(workload, merge=False)
         names = [layer.name for layer in workload.layers]
         repeats = [layer.repeats for layer in workload.layers]
         if self.config.compat:
@@ -148,6 +147,7 @@ class Systolic(Simulator):
             rows = np.array([tool_row(layer) for layer in workload.layers], np.int64)
             report = scalesim.report(rows, np.repeat(tool_designs(parts), len(rows), axis=0))
             return {"layer": names, "repeats": repeats, **{k: v.tolist() for k, v in report.items()}}
+        table, _ = self._layers(workload, merge=False)
         constants, _ = design_constants(designs, parts, self.config)
         c = self.config
         counts = array.counts_of(parts, table, c.psum_bits, c.fold_overlap, c.keep_on_chip)

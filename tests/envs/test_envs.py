@@ -527,3 +527,9 @@ def test_every_id_has_string_entry_points():
         assert isinstance(spec.entry_point, str)
         assert isinstance(spec.vector_entry_point, str)
         assert env_id.rpartition("-v")[2].isdigit()
+
+
+def test_a_step_limit_beside_the_horizon_is_refused():
+    """Episodes run in lock step with a fixed length; a limit that would be ignored is an error."""
+    with pytest.raises(UsageError, match="use horizon"):
+        gym.make_vec("archgym/Systolic-v0", num_envs=2, workload="alexnet", max_episode_steps=3)
