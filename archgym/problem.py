@@ -22,7 +22,7 @@ from archgym.objective import Objective
 from archgym.registry import SIMULATORS
 from archgym.simulator import Simulator
 from archgym.space import Codes, DesignSpace, Level
-from archgym.workload import Workload, load_workload, workload_from_dict
+from archgym.workload import Workload, is_workload_file, load_workload, workload_from_dict
 
 AGGREGATES = ("geomean", "sum", "worst", "weighted")
 
@@ -89,7 +89,7 @@ class ProblemSpec:
         """This spec with workload files replaced by their content, so that it means the same anywhere."""
         loaded: list[str | Mapping[str, Any]] = []
         for entry in self.workloads:
-            is_file = isinstance(entry, str) and ("/" in entry or entry.endswith((".csv", ".json")))
+            is_file = isinstance(entry, str) and ("/" in entry or is_workload_file(entry))
             loaded.append(load_workload(entry).to_dict() if isinstance(entry, str) and is_file else entry)
         return replace(self, workloads=tuple(loaded))
 

@@ -2,15 +2,17 @@
 
 Here: the `Workload` protocol and the registry of named workloads. Names map to
 ``"module:function"`` strings, so listing them imports nothing. Networks are in
-`archgym.network`, and can be imported from here too. Importing this module needs the
-standard library only.
+`archgym.network`, and can be imported from here too; memory traces are in `archgym.trace`.
+Importing this module needs the standard library only.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -23,6 +25,7 @@ __all__ = [
     "Layer",
     "Network",
     "Workload",
+    "is_workload_file",
     "load_workload",
     "read_workload_file",
     "register_workload",
@@ -36,7 +39,7 @@ class Workload(Protocol):
     """What every workload offers, whatever simulator runs it.
 
     Attributes:
-        kind: "network", ...; the key `workload_from_dict` dispatches on.
+        kind: "network", "trace", ...; the key `workload_from_dict` dispatches on.
         name: shown to people; no part of the content.
         fingerprint: sha256 (64 hex digits) of the content; equal content, equal fingerprint.
     """
@@ -59,7 +62,7 @@ class Workload(Protocol):
 
 
 # kind -> class, as strings like the names below: other kinds live in modules of their own.
-_KINDS = {"network": "archgym.network:Network"}
+_KINDS = {"network": "archgym.network:Network", "trace": "archgym.trace:Trace"}
 
 _TARGETS = {
     "alexnet": "archgym.workloads.alexnet:alexnet",
@@ -74,11 +77,37 @@ _TARGETS = {
     "vit-b16": "archgym.workloads.transformer:vit_b16",
     "gpt2-prefill": "archgym.workloads.transformer:gpt2_prefill",
     "gpt2-decode": "archgym.workloads.transformer:gpt2_decode",
+    "stream": "archgym.workloads.recorded_traces:stream",
+    "random": "archgym.workloads.recorded_traces:random",
+    "cloud-1": "archgym.workloads.recorded_traces:cloud_1",
+    "cloud-2": "archgym.workloads.recorded_traces:cloud_2",
+    "chstone-adpcm": "archgym.workloads.recorded_traces:chstone_adpcm",
+    "chstone-aes": "archgym.workloads.recorded_traces:chstone_aes",
+    "chstone-bf": "archgym.workloads.recorded_traces:chstone_bf",
+    "chstone-gsm": "archgym.workloads.recorded_traces:chstone_gsm",
+    "chstone-jpeg": "archgym.workloads.recorded_traces:chstone_jpeg",
+    "chstone-mips": "archgym.workloads.recorded_traces:chstone_mips",
+    "chstone-motion": "archgym.workloads.recorded_traces:chstone_motion",
+    "chstone-sha": "archgym.workloads.recorded_traces:chstone_sha",
+    "mediabench-adpcmdecode": "archgym.workloads.recorded_traces:mediabench_adpcmdecode",
+    "mediabench-adpcmencode": "archgym.workloads.recorded_traces:mediabench_adpcmencode",
+    "mediabench-h263decode": "archgym.workloads.recorded_traces:mediabench_h263decode",
+    "ddr3-example": "archgym.workloads.recorded_traces:ddr3_example",
+    "gen-random-rw50": "archgym.workloads.traces:gen_random_rw50",
+    "gen-mixed": "archgym.workloads.traces:gen_mixed",
+    "gen-hotrow": "archgym.workloads.traces:gen_hotrow",
+    "gen-strided": "archgym.workloads.traces:gen_strided",
+    "gen-copy": "archgym.workloads.traces:gen_copy",
+    "gen-triad": "archgym.workloads.traces:gen_triad",
+    "gen-sparse": "archgym.workloads.traces:gen_sparse",
+    "gen-bursty": "archgym.workloads.traces:gen_bursty",
+    "gen-chase": "archgym.workloads.traces:gen_chase",
+    "gen-sources": "archgym.workloads.traces:gen_sources",
 }
 
 # "/" and "+" separate the parts of a problem's name, and a file suffix would make a name a path.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SUFFIXES = (".csv", ".json")
+_SUFFIXES = (".csv", ".json", ".stl", ".txt", ".trace")
 
 
 def workload_names() -> tuple[str, ...]:
@@ -86,18 +115,23 @@ def workload_names() -> tuple[str, ...]:
     return tuple(_TARGETS)
 
 
+def is_workload_file(text: str) -> bool:
+    """Whether a text names a file by a suffix that `load_workload` reads, ``.gz`` after it or not."""
+    return text.lower().removesuffix(".gz").endswith(_SUFFIXES)
+
+
 def register_workload(name: str, target: str) -> None:
     """Make `load_workload` know a name.
 
     Args:
         name: letters, digits, ``.``, ``_`` and ``-``; no file suffix.
-        target: ``"module:function"``; the function takes no arguments and returns a `Network`.
+        target: ``"module:function"``; the function takes no arguments and returns a `Workload`.
             It is imported when the name is loaded.
 
     Raises:
         UsageError: a malformed name or target, or the name already has another target.
     """
-    if not _NAME.fullmatch(name) or name.lower().endswith(_SUFFIXES):
+    if not _NAME.fullmatch(name) or is_workload_file(name):
         raise UsageError(f"workload name: expected letters, digits, '.', '_', '-' and no file suffix, got '{name}'")
     module, _, function = target.partition(":")
     if not module or not function:
@@ -106,32 +140,40 @@ def register_workload(name: str, target: str) -> None:
         raise UsageError(f"workload '{name}': already registered as '{_TARGETS[name]}', got '{target}'")
 
 
-def load_workload(name_or_path: str | os.PathLike[str]) -> Network:
+def load_workload(name_or_path: str | os.PathLike[str]) -> Workload:
     """The workload of a registered name, or read from a file.
 
     Args:
-        name_or_path: a name of `workload_names`, or a path that ends in ``.csv`` (a SCALE-Sim
-            topology, see `archgym.topology.read_topology`) or ``.json`` (`Network.to_dict`).
+        name_or_path: a name of `workload_names`, or a path that ends in ``.json`` (a workload's
+            `to_dict`), ``.stl``, ``.txt`` or ``.trace`` (a memory trace at 800 MHz, see
+            `archgym.trace_files.read_trace`) or ``.csv`` (such a trace if its first row is a request,
+            else a SCALE-Sim topology, see `archgym.topology.read_topology`). Each may be
+            compressed (``.gz``).
 
     Raises:
         UnknownNameError: neither a known name nor a path with a known suffix.
         WorkloadFormatError: the file does not parse.
-        UsageError: the file cannot be read, or a registered target does not give a network.
+        UsageError: the file cannot be read, or a registered target does not give a workload.
     """
     text = os.fspath(name_or_path)
     if text in _TARGETS:
-        network = _resolve(f"workload '{text}'", _TARGETS[text])()
-        if not isinstance(network, Network):
-            raise UsageError(f"workload '{text}': expected a Network from '{_TARGETS[text]}', got {network!r}")
-        return network
-    suffix = Path(text).suffix.lower()
-    if suffix == ".csv":
-        from archgym.topology import read_topology  # lazy: it imports this module
-
-        return read_topology(text)
+        workload = _resolve(f"workload '{text}'", _TARGETS[text])()
+        if not isinstance(workload, Workload):
+            raise UsageError(f"workload '{text}': expected a Workload from '{_TARGETS[text]}', got {workload!r}")
+        return workload
+    if not is_workload_file(text):
+        raise UnknownNameError("workload", text, _TARGETS)
+    suffix = Path(text.lower().removesuffix(".gz")).suffix
     if suffix == ".json":
         return _read_json(text)
-    raise UnknownNameError("workload", text, _TARGETS)
+    # lazy: these import this module
+    from archgym.topology import read_topology
+    from archgym.trace_files import looks_like_trace, parse_trace
+
+    content = read_workload_file(text)
+    if suffix == ".csv" and not looks_like_trace(content):
+        return read_topology(text)
+    return parse_trace(content, text)
 
 
 def workload_from_dict(data: Mapping[str, Any]) -> Workload:
@@ -150,10 +192,11 @@ def workload_from_dict(data: Mapping[str, Any]) -> Workload:
 
 
 def read_workload_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a workload file, with line ends as ``\\n``.
+    """The bytes of a workload file, unpacked if they are gzip's, with line ends as ``\\n``.
 
     Raises:
         UsageError: the file is missing or cannot be read.
+        WorkloadFormatError: damaged gzip data.
     """
     try:
         data = Path(path).read_bytes()
@@ -161,6 +204,11 @@ def read_workload_file(path: str | os.PathLike[str]) -> bytes:
         raise UsageError(
             f"workload file '{os.fspath(path)}': expected a readable file, got: {error.strerror}"
         ) from None
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise WorkloadFormatError(f"{os.fspath(path)}: expected complete gzip data: {error}") from None
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
@@ -171,10 +219,10 @@ def _resolve(what: str, target: str) -> Any:
         raise UsageError(f"{what}: cannot load '{target}': {error}") from error
 
 
-def _read_json(path: str) -> Network:
+def _read_json(path: str) -> Workload:
     content = read_workload_file(path)
     try:
-        workload = workload_from_dict(json.loads(content.decode("utf-8-sig")))
+        return workload_from_dict(json.loads(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         data, start = error.object, error.start  # counted without the byte order mark
         line, column = data.count(b"\n", 0, start) + 1, start - data.rfind(b"\n", 0, start)
@@ -185,6 +233,3 @@ def _read_json(path: str) -> Network:
         raise WorkloadFormatError(f"{path}:{error.lineno}:{error.colno}: expected JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:  # a UsageError, an endless number, endless nesting
         raise WorkloadFormatError(f"{path}: {error}") from None
-    if not isinstance(workload, Network):
-        raise WorkloadFormatError(f"{path}: expected kind 'network', got '{workload.kind}'")
-    return workload

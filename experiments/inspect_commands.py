@@ -18,7 +18,7 @@ from archgym.problem import Problem
 from archgym.registry import AGENTS, SIMULATORS, import_target
 from archgym.suite.problems import PROBLEMS
 from archgym.validation import validate
-from archgym.workload import load_workload, workload_names
+from archgym.workload import Network, is_workload_file, load_workload, workload_names
 
 from .options import (
     AggregateOption,
@@ -74,9 +74,9 @@ def show(
         _show_agent(console, what, as_json)
     elif what in SIMULATORS.names() or is_target:
         _show_problem(console, Problem(_any_problem(what)), as_json)
-    elif what in PROBLEMS or ("/" in what and not what.endswith((".csv", ".json"))):
+    elif what in PROBLEMS or ("/" in what and not is_workload_file(what)):
         _show_problem(console, Problem(problem_spec(what)), as_json)
-    elif what in workload_names() or what.endswith((".csv", ".json")):
+    elif what in workload_names() or is_workload_file(what):
         _show_workload(console, what, as_json)
     else:
         names = [*SIMULATORS.names(), *AGENTS.names(), *workload_names(), *PROBLEMS]
@@ -136,13 +136,17 @@ def _show_problem(console: Console, problem: Problem, as_json: bool) -> None:
 
 
 def _show_workload(console: Console, name: str, as_json: bool) -> None:
-    network = load_workload(name)
+    workload = load_workload(name)
     if as_json:
-        print_json(network.to_dict())  # what --workload FILE.json reads
+        print_json(workload.to_dict())  # what --workload FILE.json reads
         return
-    console.print(f"{network.name}: {number(network.macs)} MACs, {number(network.weights)} weights", soft_wrap=True)
-    if network.source:
-        console.print(network.source, soft_wrap=True)
+    if not isinstance(workload, Network):
+        title = f"{workload.kind} '{workload.name}'"
+        show_table(console, title, ["feature", "value"], [[key, value] for key, value in workload.features().items()])
+        return
+    console.print(f"{workload.name}: {number(workload.macs)} MACs, {number(workload.weights)} weights", soft_wrap=True)
+    if workload.source:
+        console.print(workload.source, soft_wrap=True)
     fields = ("name", "N", "G", "K", "C", "H", "W", "R", "S")
     rows = [
         [
@@ -154,7 +158,7 @@ def _show_workload(console: Console, name: str, as_json: bool) -> None:
             layer.repeats,
             layer.macs,
         ]
-        for layer in network.layers
+        for layer in workload.layers
     ]
     show_table(console, "layers", [*fields, "P", "Q", "stride", "padding", "repeats", "MACs"], rows)
 

@@ -16,7 +16,8 @@ FOLDERS = {"archgym": "archgym", "simulators": "archgym.simulators", "agents": "
 LAYERS = (
     {"errors", "rng", "registry", "config", "kernel"},
     {"parameter", "completions", "space"},
-    {"network", "topology", "workload", "workloads", "metrics", "objective", "evaluation", "pareto", "technology"},
+    {"network", "topology", "trace", "trace_files", "trace_json", "workload", "workloads"}
+    | {"metrics", "objective", "evaluation", "pareto", "technology"},
     {"simulator", "agent", "proxies"},
     {"problem"},
     {"spec", "log", "dataset", "executor", "evaluator"},

@@ -23,7 +23,7 @@ NAMES = (
 
 
 def test_every_name_loads_under_its_name():
-    assert workload_names() == NAMES
+    assert tuple(name for name in workload_names() if load_workload(name).kind == "network") == NAMES
     networks = [load_workload(name) for name in NAMES]
     assert tuple(network.name for network in networks) == NAMES
     assert len({network.fingerprint for network in networks}) == len(NAMES)

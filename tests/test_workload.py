@@ -294,7 +294,7 @@ def test_batch_of_one_is_the_same_network():
         ({"name": 3}, "network name"),
         ({"source": None}, "source: expected a string"),
         ({"batch": 3}, "unknown network field 'batch'"),
-        ({"kind": "trace?"}, "unknown workload kind 'trace\\?'; known: network"),
+        ({"kind": "trace?"}, "unknown workload kind 'trace\\?'; did you mean trace"),
         ({"kind": None}, "unknown workload kind 'None'"),
     ],
 )
@@ -342,7 +342,7 @@ def test_a_broken_target_is_reported_when_loaded(monkeypatch):
         with pytest.raises(UsageError, match=f"workload '{name}': cannot load '{target}'"):
             load_workload(name)
     register_workload("c", "builtins:dict")
-    with pytest.raises(UsageError, match=r"workload 'c': expected a Network from 'builtins:dict', got \{\}"):
+    with pytest.raises(UsageError, match=r"workload 'c': expected a Workload from 'builtins:dict', got \{\}"):
         load_workload("c")
 
 
