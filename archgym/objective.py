@@ -91,17 +91,32 @@ class Objective:
     reference: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def parse(cls, text: str, metrics: Sequence[Metric], limits: Sequence[str] = ()) -> Objective:
+    def parse(
+        cls,
+        text: str,
+        metrics: Sequence[Metric],
+        limits: Sequence[str] = (),
+        *,
+        aliases: Mapping[str, str] | None = None,
+        absent: Mapping[str, str] | None = None,
+    ) -> Objective:
         """An objective from its name, for a simulator that returns ``metrics``.
 
         ``latency energy edp ed2p``, any single metric, ``pareto:latency,energy,area``, or
         ``archgym-target:power=1,latency=0.1``.
 
+        Args:
+            aliases: further names of single metrics, the simulator's own.
+            absent: metrics that it has not as configured -> why.
+
         Raises:
             UnknownNameError: a metric or an objective that does not exist.
-            UsageError: a metric that is not positive cannot be optimised on a log scale.
+            UsageError: a metric that is absent, or that is not positive: it cannot be optimised on a log scale.
         """
-        known = {m.name: m for m in metrics}
+        known = _Metrics(metrics, absent or {})
+        alias = (aliases or {}).get(text)
+        if alias is not None:
+            return replace(cls.parse(alias, metrics, limits, absent=absent), name=text)
         parsed = tuple(Limit.parse(limit) for limit in limits)
         for limit in parsed:
             _known(limit.metric, known)
@@ -118,7 +133,9 @@ class Objective:
             return cls(text, tuple(_term(m, w, known) for m, w in NAMED[text]), parsed)
         if text.partition("@")[0] in known:
             return cls(text, (_term(text, 1.0, known),), parsed)
-        raise UnknownNameError("objective", text, [*NAMED, "pareto:METRIC,METRIC", *known])
+        if text.partition("@")[0] in known.absent:
+            _known(text, known)
+        raise UnknownNameError("objective", text, [*NAMED, *(aliases or {}), "pareto:METRIC,METRIC", *known])
 
     def with_reference(self, reference: Mapping[str, float]) -> Objective:
         """This objective measured against the metrics of a baseline design.
@@ -203,22 +220,32 @@ class Objective:
         }
 
 
-def _known(name: str, known: Mapping[str, Metric]) -> Metric:
+class _Metrics(dict[str, Metric]):
+    """Metrics by name, and why others are absent."""
+
+    def __init__(self, metrics: Sequence[Metric], absent: Mapping[str, str]) -> None:
+        super().__init__((m.name, m) for m in metrics)
+        self.absent = absent
+
+
+def _known(name: str, known: _Metrics) -> Metric:
     # metric@workload columns exist when a problem has several workloads
     base = name.partition("@")[0]
+    if base in known.absent:
+        raise UsageError(f"metric '{base}' is not available: {known.absent[base]}")
     if base not in known:
         raise UnknownNameError("metric", name, known)
     return known[base]
 
 
-def _term(name: str, weight: float, known: Mapping[str, Metric]) -> Term:
+def _term(name: str, weight: float, known: _Metrics) -> Term:
     metric = _known(name, known)
     if not metric.positive:
         raise UsageError(f"metric '{name}' can be zero or negative, so its logarithm cannot be optimised")
     return Term(name, -weight if metric.maximise else weight)
 
 
-def _target(item: str, known: Mapping[str, Metric]) -> tuple[str, float]:
+def _target(item: str, known: _Metrics) -> tuple[str, float]:
     name, _, value = item.partition("=")
     _known(name, known)
     try:

@@ -159,7 +159,13 @@ class Problem:
             raise UsageError(f"{spec.label}: the simulator has different design spaces for these workloads")
         self.spec = self._normalised(spec)
         self.space, self._lift = self._restricted()
-        objective = Objective.parse(spec.objective, self.simulator.metrics, spec.limits)
+        objective = Objective.parse(
+            spec.objective,
+            self.simulator.metrics,
+            spec.limits,
+            aliases=self.simulator.objectives,
+            absent=self.simulator.absent,
+        )
         for name in [t.metric for t in objective.terms] + [limit.metric for limit in objective.limits]:
             if name not in self.metric_names:
                 raise UnknownNameError("metric", name, self.metric_names)

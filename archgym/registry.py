@@ -94,7 +94,11 @@ class Registry:
 SIMULATORS = Registry(
     "simulator",
     "archgym.simulators",
-    {"systolic": "archgym.simulators.systolic.simulator:Systolic"},
+    {
+        "systolic": "archgym.simulators.systolic.simulator:Systolic",
+        "dram": "archgym.simulators.dram.simulator:Dram",
+        "tabular": "archgym.simulators.tabular:Tabular",
+    },
 )
 AGENTS = Registry(
     "agent",

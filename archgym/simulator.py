@@ -55,6 +55,8 @@ class Simulator(ABC):
         constraints: physical limits, returned as signed slacks.
         reasons: texts of the ``reason`` codes; code 0 ("") means no reason given.
         accepts: kinds of workload, e.g. ``("network",)``.
+        objectives: names under which single metrics are optimised, beside their own.
+        absent: metrics that do not exist as configured -> why; set by an instance that narrows ``metrics``.
         version: changes whenever any returned number changes; part of every study's hash.
         deterministic: same design, workload and seed give the same bits; only such results are cached.
         cost_seconds: declared cost of one design on one core; never measured at run time.
@@ -65,6 +67,8 @@ class Simulator(ABC):
     constraints: ClassVar[tuple[Constraint, ...]] = ()
     reasons: ClassVar[tuple[str, ...]] = ("",)
     accepts: ClassVar[tuple[str, ...]] = ()
+    objectives: ClassVar[Mapping[str, str]] = {}
+    absent: Mapping[str, str] = {}
     version: ClassVar[str] = "1"
     deterministic: ClassVar[bool] = True
     cost_seconds: ClassVar[float] = 1e-3

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -166,6 +166,19 @@ class Trace:
                 digest.update(f"\n{name}\n".encode())
                 digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
+
+    def where(self, rows: npt.ArrayLike) -> Trace:
+        """The chosen requests, by a mask (n,) or indices, at their own times."""
+        chosen = np.asarray(rows)
+        return replace(
+            self,
+            address=self.address[chosen],
+            is_write=self.is_write[chosen],
+            cycle=None if self.cycle is None else self.cycle[chosen],
+            time_ns=None if self.time_ns is None else self.time_ns[chosen],
+            size=self.size[chosen],
+            source=self.source[chosen],
+        )
 
     def features(self) -> dict[str, float]:
         """Ten finite numbers in a fixed order.

@@ -91,9 +91,9 @@ def _is_agent(target: str) -> bool:
 def _any_problem(simulator: str) -> Any:
     from archgym.problem import ProblemSpec
 
-    kinds = SIMULATORS.load(simulator).accepts
-    name = next(n for n in workload_names() if load_workload(n).kind in kinds)
-    return ProblemSpec(simulator, (name,), SIMULATORS.load(simulator).metrics[0].name)
+    instance = SIMULATORS.load(simulator)()  # tabular declares nothing before it has a table
+    name = next(n for n in workload_names() if load_workload(n).kind in instance.accepts)
+    return ProblemSpec(simulator, (name,), instance.metrics[0].name)
 
 
 def _show_agent(console: Console, name: str, as_json: bool) -> None:

@@ -8,12 +8,24 @@ from typing import Annotated
 
 import typer
 
+from archgym.errors import UsageError
 from archgym.executor import make_executor
 from archgym.problem import Problem
 from archgym.suite.build import build
 from archgym.suite.problems import PROBLEMS, known
+from archgym.suite.tabulate import build_table
+from archgym.table_file import check_table_path, write_table
 
-from .options import JsonOption, LimitOption, ProblemArgument, SetOption, WorkloadOption, print_json, problem_spec
+from .options import (
+    JsonOption,
+    LimitOption,
+    ProblemArgument,
+    SetOption,
+    WorkloadOption,
+    print_json,
+    problem_spec,
+    split_settings,
+)
 from .progress import StudyBar
 from .tables import make_console, show
 
@@ -67,3 +79,43 @@ def build_problem(
         f"{result['optimum']['reward']:.6f}, {result['within_1_percent']:.3%} within 1 %, "
         f"{result['within_5_percent']:.3%} within 5 %, front of {len(result['front'])}; written to {out}"
     )
+
+
+@app.command("table")
+def tabulate(
+    simulator: Annotated[str, typer.Argument(help="Registered simulator, or module:Class.")],
+    workload: Annotated[list[str], typer.Option("--workload", help="Workload or its file (repeatable).")],
+    out: Annotated[Path, typer.Option(help="File to write; ends in .table.")],
+    settings: SetOption = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARAMETER=LEVEL", help="Where the space lacks a level of the baseline (repeatable)."),
+    ] = None,
+    executor: Annotated[str, typer.Option(help="serial or threads.")] = "serial",
+    jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
+) -> None:
+    """Simulate every design once; searches then run on the file: tabular/WORKLOAD/OBJECTIVE --set sim.table=FILE."""
+    parts = split_settings(settings)
+    if parts["agent"]:
+        raise UsageError(f"--set agent.{next(iter(parts['agent']))}: there is no agent in this command")
+    levels = {name: level for name, equals, level in (text.partition("=") for text in baseline or ())}
+    check_table_path(out)  # before the work, not after it
+    workers = make_executor(executor, jobs)
+    with StudyBar(1, f"enumerate {simulator}") as bar:
+        try:
+            table = build_table(
+                simulator,
+                workload,
+                config=parts["sim"],
+                space=parts["space"],
+                baseline=levels,
+                executor=workers,
+                on_chunk=bar.at,
+            )
+        finally:
+            workers.close()
+    write_table(table, out)
+    for r in table.workloads:
+        distinct = f"{len(r.representatives)} distinct, {len(next(iter(r.columns.values())))} outcomes"
+        typer.echo(f"{r.name}: {table.space.size} designs, {distinct}")
+    typer.echo(f"written to {out}: {out.stat().st_size} bytes, fingerprint {table.fingerprint}")

@@ -4,16 +4,32 @@ import pytest
 
 from archgym.envs.registration import IDS
 from archgym.registry import AGENTS, SIMULATORS
+from archgym.suite.tabulate import build_table
+from archgym.table_file import write_table
 from archgym.testing import check_agent, check_env, check_simulator
 from archgym.workload import load_workload, workload_names
 
+MODELS = [name for name in SIMULATORS.names() if name != "tabular"]  # which is nothing without a table
+
 
 @pytest.mark.parametrize("workload", workload_names())
-@pytest.mark.parametrize("simulator", SIMULATORS.names())
+@pytest.mark.parametrize("simulator", MODELS)
 def test_simulators_on_every_workload_they_accept(simulator, workload):
     instance, network = SIMULATORS.load(simulator)(), load_workload(workload)
     if network.kind in instance.accepts:
         check_simulator(instance, network, n=100)
+
+
+@pytest.mark.parametrize("simulator", MODELS)
+def test_tabular_on_a_small_table_of_every_simulator(simulator, tmp_path):
+    instance = SIMULATORS.load(simulator)()
+    workload = next(w for w in map(load_workload, workload_names()) if w.kind in instance.accepts)
+    space, baseline = instance.design_space(workload), instance.baseline(workload)
+    # Each parameter at the baseline's level and at its first, which dead parameters have.
+    kept = {p.name: tuple(dict.fromkeys((p.levels[0], baseline[p.name]))) for p in space.parameters}
+    write_table(build_table(simulator, [workload.to_dict()], space=kept), tmp_path / "small.table")
+    cls = SIMULATORS.load("tabular")
+    check_simulator(cls(cls.Config(str(tmp_path / "small.table"))), workload, n=100)
 
 
 @pytest.mark.parametrize(

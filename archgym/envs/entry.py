@@ -10,6 +10,7 @@ from archgym.evaluator import Evaluator
 from archgym.log import StudyLog
 from archgym.problem import Problem, ProblemSpec
 from archgym.spec import EXTERNAL, StudySpec
+from archgym.workload import is_workload_file
 
 from .design_env import DesignEnv
 from .design_vector_env import DesignVectorEnv
@@ -46,8 +47,8 @@ def make_evaluator(
     batch: int,
     *,
     simulator: str,
-    workload: str = "resnet50",
-    objective: str = "edp",
+    workload: str,
+    objective: str,
     aggregate: str = "geomean",
     limits: Sequence[str] | str = (),
     sim: Mapping[str, Any] | None = None,
@@ -66,7 +67,7 @@ def make_evaluator(
         budget: samples until ``step`` raises BudgetExhausted; None is unlimited.
         log: folder for a normal study log (agent "external"), which replay and data sets read.
     """
-    is_file = workload.endswith((".csv", ".json"))
+    is_file = is_workload_file(workload)
     problem_spec = ProblemSpec(
         simulator,
         (workload,) if is_file else tuple(workload.split("+")),

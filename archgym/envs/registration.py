@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-# id -> the simulator behind it; a change of dynamics, space or reward bumps the version
-IDS = {"archgym/Systolic-v0": "systolic"}
+# id -> defaults of its options; a change of dynamics, space or reward bumps the version
+IDS = {
+    "archgym/Systolic-v0": {"simulator": "systolic", "workload": "resnet50", "objective": "edp"},
+    "archgym/DRAM-v0": {"simulator": "dram", "workload": "cloud-1", "objective": "edp"},
+}
 
-for _id, _simulator in IDS.items():
+for _id, _defaults in IDS.items():
     gym.register(
         _id,
         entry_point="archgym.envs.entry:make_env",
         vector_entry_point="archgym.envs.entry:make_vector_env",
-        kwargs={"simulator": _simulator},
+        kwargs=dict(_defaults),
     )

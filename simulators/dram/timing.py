@@ -31,10 +31,10 @@ _CODE = {name: code for code, name in enumerate(NAMES)}
 
 # Cycles on the command bus, where not 1.
 _LENGTHS: dict[str, dict[str, int]] = {
-    "LPDDR4": {name: 4 for name in ("ACT", "RD", "RDA", "WR", "WRA")}
-    | {name: 2 for name in ("PRE", "PREA", "REFA", "REFB", "SREFEN", "SREFEX")},
+    "LPDDR4": dict.fromkeys(("ACT", "RD", "RDA", "WR", "WRA"), 4)
+    | dict.fromkeys(("PRE", "PREA", "REFA", "REFB", "SREFEN", "SREFEX"), 2),
     "HBM2": {"ACT": 2},
-    "DDR5": {name: 2 for name in ("ACT", "RD", "RDA", "WR", "WRA")},
+    "DDR5": dict.fromkeys(("ACT", "RD", "RDA", "WR", "WRA"), 2),
 }
 
 
