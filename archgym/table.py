@@ -60,7 +60,7 @@ class Table:
         version: the simulator's version at the time.
         config: its whole Config as JSON data.
         space: the designs; of at most `LARGEST` raw ones.
-        metrics, constraints, reasons: as the simulator declares them.
+        metrics, constraints, reasons, objectives, absent: as the simulator declares them (see `Simulator`).
         workloads: results by workload, with distinct names and contents.
     """
 
@@ -71,6 +71,8 @@ class Table:
     metrics: tuple[Metric, ...]
     constraints: tuple[Constraint, ...]
     reasons: tuple[str, ...]
+    objectives: Mapping[str, str]
+    absent: Mapping[str, str]
     workloads: tuple[Results, ...]
 
     def header(self) -> dict[str, Any]:
@@ -83,6 +85,8 @@ class Table:
             "metrics": [dataclasses.asdict(m) for m in self.metrics],
             "constraints": [dataclasses.asdict(c) for c in self.constraints],
             "reasons": list(self.reasons),
+            "objectives": dict(self.objectives),
+            "absent": dict(self.absent),
             "columns": {name: str(column.dtype) for name, column in self.workloads[0].columns.items()},
             "workloads": [
                 {

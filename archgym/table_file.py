@@ -167,6 +167,8 @@ def _table(
         tuple(Metric(**m) for m in header["metrics"]),
         tuple(Constraint(**c) for c in header["constraints"]),
         tuple(header["reasons"]),
+        header["objectives"],
+        header["absent"],
         tuple(results),
     )
 

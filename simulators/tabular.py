@@ -60,6 +60,8 @@ class Tabular(Simulator):
             metrics=self.table.metrics,
             constraints=self.table.constraints,
             reasons=self.table.reasons,
+            objectives=self.table.objectives,
+            absent=self.table.absent,
             accepts=tuple(dict.fromkeys(r.kind for r in self.table.workloads)),
             # Version and options of the original are part of the content.
             version=f"{self.table.simulator} {self.table.version} table {self.table.fingerprint[:16]}",

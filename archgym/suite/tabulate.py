@@ -73,7 +73,7 @@ def build_table(
         results.append(Results(w.name, w.kind, w.fingerprint, design, classes, representatives, outcomes, columns))
     sim = first.simulator
     bare = DesignSpace(first.space.parameters, first.space.allowed)  # without what the simulator merges
-    declared = (bare, sim.metrics, sim.constraints, sim.reasons)
+    declared = (bare, sim.metrics, sim.constraints, sim.reasons, sim.objectives, sim.absent)
     return Table(first.spec.simulator, sim.version, configs.to_json(sim.config), *declared, tuple(results))
 
 

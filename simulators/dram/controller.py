@@ -206,9 +206,10 @@ PD_RUNNING, PD_ACTIVE, PD_PRECHARGED, PD_SELF_REFRESH, PD_EXTRA_REFRESH = range(
     CHANGED,
     NEXT_AT,  # earliest next command
     PENDING,  # a refresh waits for its command
+    REFRESH_AT,  # next refresh that falls due
     IDLE_SINCE,
     N_CHANNEL,
-) = range(27)
+) = range(28)
 
 # Energy domain: a rank; in compat mode a channel.
 (E_OPEN, E_FROM, E_UNTIL, E_DOWN, E_SINCE, E_LAST, E_END, N_ENERGY) = range(8)
@@ -235,6 +236,20 @@ PD_RUNNING, PD_ACTIVE, PD_PRECHARGED, PD_SELF_REFRESH, PD_EXTRA_REFRESH = range(
 
 BOX = 64  # room for the messages of one round
 HEAP = 3 << 15  # for the queue of timed events: most are cancelled ones, at most some per cycle of a refresh interval
+
+# What a channel's command multiplexer takes next.
+(
+    CHOICE_TIME,
+    CHOICE_COMMAND,
+    CHOICE_BANK,
+    CHOICE_REQUEST,
+    CHOICE_RANK,
+    CHOICE_KEY,
+    CHOICE_ID,
+    CANDIDATES,
+    CHOICE_HOLDS,  # nothing but an accepted request can change it
+    N_CHOICE,
+) = range(10)
 
 # State of the trace player and the arbiter.
 (
@@ -916,8 +931,7 @@ def _scan(ch, now, held_back, K, B, R, C, Q, next_bank, next_group, next_rank, f
     """All candidates of a channel: which one the command multiplexer takes, and when the earliest is legal.
 
     A candidate's order is (time + length, sequence number), row and column commands apart where they have buses
-    of their own. Sequence numbers: 0 refresh, then requests, power-down last. ``picked`` receives time, command,
-    bank, request, rank of the choice and the number of candidates.
+    of their own. Sequence numbers: 0 refresh, then requests, power-down last. ``picked`` receives the choice.
 
     Returns:
         The earliest time; not ``now`` if ``held_back`` (what is ready now waits for something else).
@@ -977,12 +991,55 @@ def _scan(ch, now, held_back, K, B, R, C, Q, next_bank, next_group, next_rank, f
     if K[TWO_BUSES] == 1:
         row_key, col_key = row_time, col_time
     if col_key < row_key or (col_key == row_key and col_id < row_id):
-        picked[0], picked[1], picked[2] = col_time, col_command, col_bank
-        picked[3], picked[4] = B[col_bank, PICK], B[col_bank, BANK_RANK]
-    else:
-        picked[0], picked[1], picked[2], picked[3], picked[4] = row_time, row_command, row_bank, row_request, row_rank
-    picked[5] = candidates
+        row_key, row_id, row_time, row_command, row_bank = col_key, col_id, col_time, col_command, col_bank
+        row_request, row_rank = B[col_bank, PICK], B[col_bank, BANK_RANK]
+    picked[ch, CHOICE_TIME] = row_time
+    picked[ch, CHOICE_COMMAND] = row_command
+    picked[ch, CHOICE_BANK] = row_bank
+    picked[ch, CHOICE_REQUEST] = row_request
+    picked[ch, CHOICE_RANK] = row_rank
+    picked[ch, CHOICE_KEY] = row_key
+    picked[ch, CHOICE_ID] = row_id
+    picked[ch, CANDIDATES] = candidates
     return wake
+
+
+@kernel
+def _reconsider(bank, now, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked):
+    """After a request for ``bank`` came in and nothing else happened: its candidate beside the others' choice.
+
+    Returns:
+        When the bank's command is legal.
+    """
+    rank = B[bank, BANK_RANK]
+    ch = R[rank, RANK_CHANNEL]
+    before = B[bank, COMMAND]
+    _choose(bank, K, B, R, C, Q)
+    command = B[bank, COMMAND]
+    t = NEVER
+    if command != NOP:
+        bus = C[ch, COLUMN_BUS_FREE] if K[TWO_BUSES] == 1 and command < ACT else C[ch, BUS_FREE]
+        t = max(max(now, bus), max(next_bank[bank, command], next_rank[rank, command]))
+        t = max(t, next_group[B[bank, BANK_GROUP], command])
+        if command == ACT:
+            t = max(t, R[rank, FAW_0 + R[rank, FAW_AT]] + faw_gap[ACT])
+    if K[TWO_BUSES] == 1 or (before != NOP and picked[ch, CHOICE_BANK] == bank):
+        picked[ch, CHOICE_HOLDS] = 0  # it may be no choice any more
+    elif command != NOP:
+        picked[ch, CANDIDATES] += 1 if before == NOP else 0
+        request = B[bank, PICK]
+        sequence = Q[request, Q_SEQUENCE] + 1
+        key = t + length[command]
+        if key < picked[ch, CHOICE_KEY] or (key == picked[ch, CHOICE_KEY] and sequence < picked[ch, CHOICE_ID]):
+            if command >= ACT or K[COMMAND_MUX] == OLDEST or sequence - 1 == C[ch, NEXT_COLUMN]:
+                picked[ch, CHOICE_TIME] = t
+                picked[ch, CHOICE_COMMAND] = command
+                picked[ch, CHOICE_BANK] = bank
+                picked[ch, CHOICE_REQUEST] = request
+                picked[ch, CHOICE_RANK] = rank
+                picked[ch, CHOICE_KEY] = key
+                picked[ch, CHOICE_ID] = sequence
+    return t
 
 
 @kernel
@@ -1026,38 +1083,59 @@ def _evaluate(
             _await_response(ch, now, K, C, Q, P, H, D, in_channel, offset)
         if K[WRITE_HIGH] > 0:
             _drain_mode(ch, K, B, C)
-        if step == 0 and not (C[ch, CHANGED] == 1 or now >= C[ch, NEXT_AT] or C[ch, PENDING] == 1 or managed):
-            if C[ch, NEXT_AT] < NEVER:  # nothing changed
+        quiet = step == 0 and C[ch, PENDING] == 0 and not managed
+        if quiet and C[ch, CHANGED] == 1 and now < C[ch, NEXT_AT] and picked[ch, CHOICE_HOLDS] == 1 and accepted >= 0:
+            # nothing was ready before: only the bank of the new request can be ready now
+            bank = Q[accepted, Q_BANK]
+            t = NEVER
+            if not forwarded:
+                t = _reconsider(
+                    bank, now, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked
+                )  # fmt: skip
+            if t > now:
+                C[ch, CHANGED] = 0
+                C[ch, NEXT_AT] = min(t, C[ch, NEXT_AT])
+            else:
+                picked[ch, CHOICE_HOLDS] = 0
+        if quiet and C[ch, CHANGED] == 0 and now < C[ch, NEXT_AT]:
+            if C[ch, NEXT_AT] < NEVER:
                 _notify(N_EVENT * ch + COMMAND_EVENT, C[ch, NEXT_AT], P, H, D, now)
             step = 2
         else:
-            # DRAMSys does not see before (6) that a refresh manager has blocked a bank
-            threshold = 2 if step == 0 and K[COMPAT] == 1 else 1
-            for bank in range(ch * per_channel, (ch + 1) * per_channel):
-                if B[bank, STALE] >= threshold:
-                    _choose(bank, K, B, R, C, Q)
+            holds = quiet and C[ch, CHANGED] == 0 and picked[ch, CHOICE_HOLDS] == 1 and now < C[ch, REFRESH_AT]
             wake = NEVER
-            C[ch, PENDING] = 0
-            for rank in range(first, last):
-                if K[REFRESH] != NO_REFRESH:
-                    wake = min(wake, _refresh_start(rank, now, K, B, R))
-                    if R[rank, REF_COMMAND] != NOP:
-                        C[ch, PENDING] = 1
-                if managed:
-                    _power_down_start(rank, R)
-            wake = min(
-                wake,
-                _scan(ch, now, held_back, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked),
-            )
+            if not holds:
+                # DRAMSys does not see before (6) that a refresh manager has blocked a bank
+                threshold = 2 if step == 0 and K[COMPAT] == 1 else 1
+                for bank in range(ch * per_channel, (ch + 1) * per_channel):
+                    if B[bank, STALE] >= threshold:
+                        _choose(bank, K, B, R, C, Q)
+                C[ch, PENDING] = 0
+                for rank in range(first, last):
+                    if K[REFRESH] != NO_REFRESH:
+                        wake = min(wake, _refresh_start(rank, now, K, B, R))
+                        if R[rank, REF_COMMAND] != NOP:
+                            C[ch, PENDING] = 1
+                    if managed:
+                        _power_down_start(rank, R)
+                C[ch, REFRESH_AT] = wake
+                wake = min(
+                    wake,
+                    _scan(
+                        ch, now, held_back, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked
+                    ),
+                )  # fmt: skip
             if step == 1:
                 C[ch, CHANGED] = 0
                 C[ch, NEXT_AT] = wake
+                picked[ch, CHOICE_HOLDS] = 0 if held_back or managed or C[ch, PENDING] == 1 else 1
                 if wake < NEVER:
                     _notify(N_EVENT * ch + COMMAND_EVENT, wake, P, H, D, now)
-            elif picked[0] != now:
-                held_back = picked[5] > 0
+            elif picked[ch, CHOICE_TIME] != now:
+                held_back = picked[ch, CANDIDATES] > 0
             else:
-                command, bank, request, rank = picked[1], picked[2], picked[3], picked[4]
+                command, bank = picked[ch, CHOICE_COMMAND], picked[ch, CHOICE_BANK]
+                request, rank = picked[ch, CHOICE_REQUEST], picked[ch, CHOICE_RANK]
                 if N[N_COMMANDS] < K[RECORD]:
                     at = N[N_COMMANDS]
                     record[at, REC_CYCLE], record[at, REC_COMMAND], record[at, REC_BANK] = (
@@ -1416,7 +1494,7 @@ def run(
         borrow(after_bank, N_COMMAND), borrow(after_group, N_COMMAND), borrow(after_rank, N_COMMAND),
         borrow(after_other, N_COMMAND), borrow(length, 0), borrow(faw_push, 0), borrow(faw_gap, 0),
         borrow(in_channel, 0), offsets, p, h, borrow(at_once, 0), borrow(messages, 0), borrow(order, 0),
-        borrow(queued, 0), borrow(picked, 0), borrow(arrived, 0), borrow(waits, 0),
+        borrow(queued, 0), borrow(picked, N_CHOICE), borrow(arrived, 0), borrow(waits, 0),
         borrow(record, N_RECORD),
     )  # fmt: skip
 
@@ -1437,7 +1515,7 @@ def play(K: Ints, Q: Ints, in_channel: Ints, offset: Ints, tables: tuple[Ints, .
     counters = np.zeros(N_COUNTER, np.int64)
     shapes = ((banks, N_BANK), (ranks, N_RANK), (channels, N_CHANNEL), (ranks, N_ENERGY), N_PLAYER)
     events = N_EVENT * channels + 2
-    queues = (1 + 2 * events, HEAP, 1 + events, 2 * BOX, channels + 2, channels + 2, 6, len(Q) + 1, len(Q) + 1)
+    queues = (1 + 2 * events, HEAP, 1 + events, 2 * BOX, channels + 2, channels + 2, (channels, N_CHOICE), len(Q) + 1, len(Q) + 1)
     nexts = ((banks, N_COMMAND), (groups, N_COMMAND), (ranks, N_COMMAND))
     scratch = [np.zeros(shape, np.int64) for shape in (*shapes, *nexts, *queues)]
     assert BOX >= 8 + 4 * channels

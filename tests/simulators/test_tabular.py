@@ -138,6 +138,8 @@ class Odd(Simulator):
 
     metrics = (Metric("cost"), Metric("count"), Metric("odd", positive=False))
     constraints = (Constraint("slack", limit=None),)
+    objectives = {"money": "cost"}  # noqa: RUF012
+    absent = {"energy": "nobody measured it"}  # noqa: RUF012
     accepts = ("network",)
     space = DesignSpace(
         [
@@ -171,6 +173,10 @@ def test_floats_and_integers_survive_bit_for_bit(tmp_path):
     assert set(columns["odd"].view(np.uint64).tolist()) > set(Odd.bits.tolist())
     assert columns["count"].max() == 2**60 + 4
     assert table.baseline(W16) == Odd().baseline(W16)
+    options = {"sim": {"table": str(tmp_path / "odd.table")}}
+    assert toys.problem("tabular", objective="money", **options).objective.terms[0].metric == "cost"
+    with pytest.raises(UsageError, match="nobody measured it"):
+        toys.problem("tabular", objective="energy", **options)
 
 
 # ---- files -----------------------------------------------------------------------------------
