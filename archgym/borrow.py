@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.extending import intrinsic, lower_builtin, overload, register_model
@@ -26,7 +26,7 @@ from numba.np.arrayobj import make_array
 _INT64 = ir.IntType(64)
 
 
-class Borrowed(types.Type):  # type: ignore[misc]
+class Borrowed(types.Type):
     """Numba's type of a borrowed int64 array: one-dimensional if ``columns`` is 0, else two-dimensional."""
 
     def __init__(self, columns: int) -> None:
@@ -35,7 +35,7 @@ class Borrowed(types.Type):  # type: ignore[misc]
 
 
 @register_model(Borrowed)
-class _BorrowedModel(models.PrimitiveModel):  # type: ignore[misc]
+class _BorrowedModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Borrowed) -> None:
         super().__init__(dmm, fe_type, _INT64.as_pointer())
 
@@ -50,18 +50,19 @@ def borrow(array: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.int64]:
     return array
 
 
-@overload(borrow, inline="always", prefer_literal=True)  # type: ignore[untyped-decorator]
+@overload(borrow, inline="always", prefer_literal=True)
 def _borrow(array: Any, columns: Any) -> Any:
     def implementation(array: Any, columns: Any) -> Any:
-        return _data(array, columns)
+        return _data(array, columns)  # type: ignore[call-arg]
 
     return implementation
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+@intrinsic(prefer_literal=True)
 def _data(typing: Any, array: Any, columns: Any) -> Any:
-    assert array.dtype == types.int64 and array.layout == "C"
-    assert array.ndim == (2 if columns.literal_value else 1)
+    assert array.dtype == types.int64, "borrow: expected an int64 array"
+    assert array.layout == "C", "borrow: expected a C-contiguous array"
+    assert array.ndim == (2 if columns.literal_value else 1), "borrow: columns do not fit the array's dimensions"
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return make_array(signature.args[0])(context, builder, args[0]).data
@@ -74,7 +75,7 @@ def _index_type(borrowed: Borrowed) -> Any:
 
 
 @infer_global(operator.getitem)
-class _GetItem(AbstractTemplate):  # type: ignore[misc]
+class _GetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Borrowed):
             return signature(types.int64, args[0], _index_type(args[0]))
@@ -82,7 +83,7 @@ class _GetItem(AbstractTemplate):  # type: ignore[misc]
 
 
 @infer_global(operator.setitem)
-class _SetItem(AbstractTemplate):  # type: ignore[misc]
+class _SetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Borrowed):
             return signature(types.none, args[0], _index_type(args[0]), types.int64)

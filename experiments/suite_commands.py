@@ -98,7 +98,9 @@ def tabulate(
     parts = split_settings(settings)
     if parts["agent"]:
         raise UsageError(f"--set agent.{next(iter(parts['agent']))}: there is no agent in this command")
-    levels = {name: level for name, equals, level in (text.partition("=") for text in baseline or ())}
+    if wrong := [text for text in baseline or () if "=" not in text]:
+        raise UsageError(f"--baseline: expected PARAMETER=LEVEL, got '{wrong[0]}'")
+    levels = dict(text.split("=", 1) for text in baseline or ())
     check_table_path(out)  # before the work, not after it
     workers = make_executor(executor, jobs)
     with StudyBar(1, f"enumerate {simulator}") as bar:

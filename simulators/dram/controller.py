@@ -1,18 +1,23 @@
 """The kernel of the DRAM simulator: one trace through trace player, arbiter, controllers and devices.
 
-Event driven: time jumps from one command, arrival or response to the next; time is an integer number
-of ticks, which are cycles of the memory clock (except where a quirk of DRAMSys needs picoseconds). The semantics are those of DRAMSys 4.0 (Steiner et al., "DRAMSys4.0: A Fast and
-Cycle-Accurate SystemC/TLM-Based DRAM Simulator", SAMOS 2020), which the table of DRAMSys runs in the tests
-pins down to the picosecond. Within one instant work proceeds in rounds, as in that tool: what one
-component sends with no delay reaches the next in the following round, and a controller that is due looks
-at its banks before it sees what arrives in the same round.
+Event driven: time jumps from one command, arrival or response to the next. It counts in ticks, which are cycles
+of the memory clock, except where a quirk of DRAMSys needs picoseconds. The semantics are those of DRAMSys 4.0
+(Steiner et al., "DRAMSys4.0: A Fast and Cycle-Accurate SystemC/TLM-Based DRAM Simulator", SAMOS 2020), which
+the table of that tool's runs in the tests pins down to the picosecond. Within one instant work proceeds in
+rounds. In a round controllers go first, then arbiter and trace player until they have nothing more to tell each
+other; what they tell a controller comes in the next round. In compat mode each message takes a round of its own,
+and the order within a round is that of SystemC's event queue.
 
 A controller that is evaluated (1) finishes a response and starts the next, (2) accepts the offered request
 if its buffer has room, (3) lets the refresh and power-down managers act, (4) collects one candidate command
 a bank and a rank, (5) issues at most one, (6) prepares every bank's next command and its earliest legal time.
 
+The functions below pass arrays by their one-letter names, all int64 (``borrow``ed): K knobs, Q requests, B banks,
+R ranks, C channels, E energy domains, A trace player and arbiter, N counters, P pending events, H queue of timed
+events, D events of the next round, M messages, X earliest times, T timing rules; columns have names. Everything else is an integer or a flag.
+
 Earliest times are kept, not searched: every issued command raises the earliest times of those it
-constrains (``after_*`` tables, from ``.timing``), per bank, bank group and rank.
+constrains (tables T, from ``.timing``), per bank, bank group and rank.
 """
 
 from __future__ import annotations
@@ -50,6 +55,10 @@ NO_RULE = -(1 << 40)  # in tables: one command does not constrain the other
     SREFEX,
 ) = range(18)
 N_COMMAND = 18
+
+# Rows of the timing tables T, after the N_COMMAND rows of rules for the same bank.
+AFTER_GROUP, AFTER_RANK, AFTER_OTHER = N_COMMAND, 2 * N_COMMAND, 3 * N_COMMAND
+LENGTH, FAW_PUSH, FAW_GAP, N_TABLE = 4 * N_COMMAND, 4 * N_COMMAND + 1, 4 * N_COMMAND + 2, 4 * N_COMMAND + 3
 
 # Levels of the knobs.
 OPEN, OPEN_ADAPTIVE, CLOSED, CLOSED_ADAPTIVE = range(4)
@@ -134,6 +143,7 @@ N_COUNTER = ACTIVE + 6
     ROW,  # open row, -1 precharged
     COMMAND,  # candidate, NOP none
     PICK,  # its request
+    PICK_SEQUENCE,
     CURRENT,  # request the bank works for: it is idle if -1
     HEAD,  # list of waiting requests
     TAIL,
@@ -143,9 +153,9 @@ N_COUNTER = ACTIVE + 6
     SERVED_HITS,  # column commands since ACT
     OPENED,  # time of ACT
     BANK_RANK,
-    BANK_GROUP,
+    BANK_GROUP,  # row of X
     N_BANK,
-) = range(14)
+) = range(15)
 
 # State of a rank.
 (
@@ -174,8 +184,9 @@ N_COUNTER = ACTIVE + 6
     FAW_2,
     FAW_3,
     RANK_CHANNEL,
+    RANK_ROW,  # of X
     N_RANK,
-) = range(26)
+) = range(27)
 
 PD_RUNNING, PD_ACTIVE, PD_PRECHARGED, PD_SELF_REFRESH, PD_EXTRA_REFRESH = range(5)
 
@@ -234,6 +245,9 @@ PD_RUNNING, PD_ACTIVE, PD_PRECHARGED, PD_SELF_REFRESH, PD_EXTRA_REFRESH = range(
     N_REQUEST,
 ) = range(16)
 
+SEQUENCE_BITS = 24
+POWER_DOWN_SEQUENCE = (1 << SEQUENCE_BITS) - 1
+
 BOX = 64  # room for the messages of one round
 HEAP = 3 << 15  # for the queue of timed events: most are cancelled ones, at most some per cycle of a refresh interval
 
@@ -244,12 +258,11 @@ HEAP = 3 << 15  # for the queue of timed events: most are cancelled ones, at mos
     CHOICE_BANK,
     CHOICE_REQUEST,
     CHOICE_RANK,
-    CHOICE_KEY,
-    CHOICE_ID,
+    CHOICE_ORDER,
     CANDIDATES,
     CHOICE_HOLDS,  # nothing but an accepted request can change it
     N_CHOICE,
-) = range(10)
+) = range(9)
 
 # State of the trace player and the arbiter.
 (
@@ -301,7 +314,7 @@ def _notify(event, at, P, H, D, now):
     """
     count = P[0]
     if at <= now:
-        if P[1 + event] != AT_ONCE:
+        if P[1 + event] != AT_ONCE and (H[0] >= 0 or event < count - 2):
             P[1 + event] = AT_ONCE
             P[1 + count + event] += 1
             D[0] += 1
@@ -362,22 +375,27 @@ def _next_time(P, H):
 
 @kernel
 def _runnable(now, first_round, K, P, H, D, order, queued):
-    """The processes to run in this round, in ``order``: channels, then K[CHANNELS] the arbiter, + 1 the player.
+    """The processes to run in this round, in ``order``: channels, K[CHANNELS] the arbiter, + 1 the trace player.
 
-    In compat mode in the order in which SystemC triggers their events, else as they are numbered.
+    In compat mode in the order in which SystemC triggers their events; else channels as they are numbered, and the
+    arbiter and the player not at all: they handle their messages at the end of each round.
     """
     channels, count = K[CHANNELS], P[0]
     found = 0
     if H[0] < 0:
-        for process in range(channels + 2):
-            first = process * N_EVENT if process < channels else channels * N_EVENT + process - channels
-            for event in range(first, first + (N_EVENT if process < channels else 1)):
-                if P[1 + event] == (now if first_round else AT_ONCE):
-                    P[1 + event] = NEVER
-                    if found == 0 or order[found - 1] != process:
-                        order[found] = process
-                        found += 1
-        D[0] = 0
+        due = now if first_round else AT_ONCE
+        for ch in range(channels):
+            run = False
+            for event in range(1 + ch * N_EVENT, 1 + (ch + 1) * N_EVENT):
+                if P[event] == due:
+                    P[event] = NEVER
+                    run = True
+            if run:
+                order[found] = ch
+                found += 1
+        for event in range(count - 1, count + 1):
+            if P[event] == now:
+                P[event] = NEVER
     else:
         waiting = D[0]
         while waiting > 0 or (first_round and H[0] > 0 and H[3] == now):
@@ -395,9 +413,9 @@ def _runnable(now, first_round, K, P, H, D, order, queued):
                     queued[process] = 1
                     order[found] = process
                     found += 1
-        D[0] = 0
         for i in range(found):
             queued[order[i]] = 0
+    D[0] = 0
     return found
 
 
@@ -421,6 +439,7 @@ def _choose(bank, K, B, R, C, Q):
         elif B[bank, ROW] < 0:
             B[bank, COMMAND] = ACT
             B[bank, PICK] = pick
+            B[bank, PICK_SEQUENCE] = Q[pick, Q_SEQUENCE]
             B[bank, CURRENT] = pick
         else:
             row = B[bank, ROW]
@@ -459,6 +478,7 @@ def _choose(bank, K, B, R, C, Q):
                 elif oldest_hit >= 0:
                     pick = oldest_hit
             B[bank, PICK] = pick
+            B[bank, PICK_SEQUENCE] = Q[pick, Q_SEQUENCE]
             B[bank, CURRENT] = pick
             closes = False
             if K[PAGE_POLICY] == OPEN_ADAPTIVE:
@@ -618,39 +638,40 @@ def _account(command, bank, rank, now, K, B, R, E, N):
 
 
 @kernel
-def _constrain(
-    command, bank, rank, now, K, B, R, C, next_bank, next_group, next_rank,
-    after_bank, after_group, after_rank, after_other, length, faw_push,
-):  # fmt: skip
+def _constrain(command, bank, rank, now, K, B, R, C, X, T):  # fmt: skip
     """Raise the earliest times of everything that the command at ``now`` constrains."""
     ch = R[rank, RANK_CHANNEL]
     if command <= PRE or command == REFB:
         group = B[bank, BANK_GROUP]
         for c in range(1, N_COMMAND):
-            next_bank[bank, c] = max(next_bank[bank, c], now + after_bank[command, c])
-            next_group[group, c] = max(next_group[group, c], now + after_group[command, c])
+            X[bank, c] = max(X[bank, c], now + T[command, c])
+        if K[GROUPS] > 1:
+            for c in range(1, N_COMMAND):
+                X[group, c] = max(X[group, c], now + T[AFTER_GROUP + command, c])
     elif command == REFSB or command == PRESB:
         for b in range(bank, (rank + 1) * K[GROUPS] * K[BANKS], K[BANKS]):
             for c in range(1, N_COMMAND):
-                next_bank[b, c] = max(next_bank[b, c], now + after_bank[command, c])
+                X[b, c] = max(X[b, c], now + T[command, c])
+    row = R[rank, RANK_ROW]
     for c in range(1, N_COMMAND):
-        next_rank[rank, c] = max(next_rank[rank, c], now + after_rank[command, c])
+        X[row, c] = max(X[row, c], now + T[AFTER_RANK + command, c])
     if K[RANKS] > 1:
         for r in range(ch * K[RANKS], (ch + 1) * K[RANKS]):
             if r != rank:
+                other = R[r, RANK_ROW]
                 for c in range(1, N_COMMAND):
-                    next_rank[r, c] = max(next_rank[r, c], now + after_other[command, c])
-    if faw_push[command] > NO_RULE:
-        R[rank, FAW_0 + R[rank, FAW_AT]] = now + faw_push[command]
+                    X[other, c] = max(X[other, c], now + T[AFTER_OTHER + command, c])
+    if T[FAW_PUSH, command] > NO_RULE:
+        R[rank, FAW_0 + R[rank, FAW_AT]] = now + T[FAW_PUSH, command]
         R[rank, FAW_AT] = (R[rank, FAW_AT] + 1) & 3
     if K[TWO_BUSES] == 1 and command < ACT:
-        C[ch, COLUMN_BUS_FREE] = now + length[command]
+        C[ch, COLUMN_BUS_FREE] = now + T[LENGTH, command]
     else:
-        C[ch, BUS_FREE] = now + length[command]
+        C[ch, BUS_FREE] = now + T[LENGTH, command]
     if command == REFB and K[REFRESH_ROUND] > 0:
         R[rank, REF_COUNT] = (R[rank, REF_COUNT] + 1) % (K[GROUPS] * K[BANKS])
         if R[rank, REF_COUNT] == 0:
-            next_rank[rank, REFB] = max(next_rank[rank, REFB], now + K[REFRESH_ROUND])
+            X[row, REFB] = max(X[row, REFB], now + K[REFRESH_ROUND])
 
 
 @kernel
@@ -927,85 +948,92 @@ def _remove(ch, bank, rank, request, K, B, R, C, Q):
 
 
 @kernel
-def _scan(ch, now, held_back, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked):
+def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: skip
     """All candidates of a channel: which one the command multiplexer takes, and when the earliest is legal.
 
     A candidate's order is (time + length, sequence number), row and column commands apart where they have buses
     of their own. Sequence numbers: 0 refresh, then requests, power-down last. ``picked`` receives the choice.
+    Banks at least as stale as ``threshold`` are prepared on the way. Orders are one number, (time + length) << 24
+    + sequence: comparing it leaves nothing to mispredict.
 
     Returns:
         The earliest time; not ``now`` if ``held_back`` (what is ready now waits for something else).
     """
     per_rank = K[GROUPS] * K[BANKS]
-    row_key, row_id, row_time, row_command, row_bank, row_request, row_rank = NEVER, NEVER, NEVER, NOP, -1, -1, -1
-    col_key, col_id, col_time, col_command, col_bank = NEVER, NEVER, NEVER, NOP, -1
+    row_order, row_bank, row_time, col_order, col_bank, col_time = NEVER, -1, NEVER, NEVER, -1, NEVER
     wake, candidates = NEVER, 0
     row_bus = max(now, C[ch, BUS_FREE])
     col_bus = max(now, C[ch, COLUMN_BUS_FREE]) if K[TWO_BUSES] == 1 else row_bus
+    ignored = now if held_back else -1
+    any_sequence = K[COMMAND_MUX] == OLDEST
     for rank in range(ch * K[RANKS], (ch + 1) * K[RANKS]):
-        window = R[rank, FAW_0 + R[rank, FAW_AT]]
-        command, sequence, bank = R[rank, PD_COMMAND], NEVER - 1, rank * per_rank
+        rank_row = R[rank, RANK_ROW]
+        window = R[rank, FAW_0 + R[rank, FAW_AT]] + T[FAW_GAP, ACT]
+        command, sequence, bank = R[rank, PD_COMMAND], POWER_DOWN_SEQUENCE, rank * per_rank
         if command == NOP:
             command, sequence = R[rank, REF_COMMAND], 0
             if command != NOP:
                 bank = R[rank, REF_BANK]
         if command != NOP:
             candidates += 1
-            t = max(row_bus, next_rank[rank, command])
+            t = max(row_bus, X[rank_row, command])
             if command == PRE or command == REFB or command == REFSB or command == PRESB:
                 step = K[BANKS] if command == REFSB or command == PRESB else per_rank
                 for b in range(bank, (rank + 1) * per_rank, step):
-                    t = max(t, max(next_bank[b, command], next_group[B[b, BANK_GROUP], command]))
-                if faw_gap[command] > NO_RULE:
-                    t = max(t, window + faw_gap[command])
-            if t < wake and not (held_back and t == now):
-                wake = t
-            key = t + length[command]
-            if key < row_key or (key == row_key and sequence < row_id):
-                row_key, row_id, row_time, row_command = key, sequence, t, command
-                row_bank, row_request, row_rank = bank, -1, rank
+                    t = max(t, max(X[b, command], X[B[b, BANK_GROUP], command]))
+                if T[FAW_GAP, command] > NO_RULE:
+                    t = max(t, window - T[FAW_GAP, ACT] + T[FAW_GAP, command])
+            wake = min(wake, t if t != ignored else NEVER)
+            order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence
+            if order < row_order:
+                row_order, row_time, row_bank = order, t, -2 - rank
         if R[rank, PD_COMMAND] == NOP:
             for bank in range(rank * per_rank, (rank + 1) * per_rank):
+                if B[bank, STALE] >= threshold:
+                    _choose(bank, K, B, R, C, Q)
                 command = B[bank, COMMAND]
                 if command != NOP:
                     candidates += 1
-                    t = row_bus if command >= ACT else col_bus
-                    t = max(t, max(next_bank[bank, command], next_rank[rank, command]))
-                    t = max(t, next_group[B[bank, BANK_GROUP], command])
-                    if command == ACT:
-                        t = max(t, window + faw_gap[ACT])
-                    if t < wake and not (held_back and t == now):
-                        wake = t
-                    key = t + length[command]
-                    if command >= ACT:
-                        if key <= row_key:
-                            sequence = Q[B[bank, PICK], Q_SEQUENCE] + 1
-                            if key < row_key or sequence < row_id:
-                                row_key, row_id, row_time, row_command = key, sequence, t, command
-                                row_bank, row_request, row_rank = bank, B[bank, PICK], rank
-                    elif key <= col_key:
-                        sequence = Q[B[bank, PICK], Q_SEQUENCE] + 1
-                        if key < col_key or sequence < col_id:
-                            if K[COMMAND_MUX] == OLDEST or sequence - 1 == C[ch, NEXT_COLUMN]:
-                                col_key, col_id, col_time, col_command, col_bank = key, sequence, t, command, bank
-    if K[TWO_BUSES] == 1:
-        row_key, col_key = row_time, col_time
-    if col_key < row_key or (col_key == row_key and col_id < row_id):
-        row_key, row_id, row_time, row_command, row_bank = col_key, col_id, col_time, col_command, col_bank
-        row_request, row_rank = B[col_bank, PICK], B[col_bank, BANK_RANK]
+                    column = command < ACT
+                    t = col_bus if column else row_bus
+                    t = max(max(t, X[bank, command]), X[rank_row, command])
+                    t = max(t, X[B[bank, BANK_GROUP], command])
+                    t = max(t, window if command == ACT else 0)
+                    wake = min(wake, t if t != ignored else NEVER)
+                    sequence = B[bank, PICK_SEQUENCE]
+                    order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
+                    row = NEVER if column else order
+                    col = order if column and (any_sequence or sequence == C[ch, NEXT_COLUMN]) else NEVER
+                    if row < row_order:
+                        row_order, row_time, row_bank = row, t, bank
+                    if col < col_order:
+                        col_order, col_time, col_bank = col, t, bank
+    if K[TWO_BUSES] == 1:  # between the two buses, lengths do not count
+        mask = (1 << SEQUENCE_BITS) - 1
+        row_order = row_order if row_time == NEVER else (row_time << SEQUENCE_BITS) + (row_order & mask)
+        col_order = col_order if col_time == NEVER else (col_time << SEQUENCE_BITS) + (col_order & mask)
+    if col_order < row_order:
+        row_order, row_time, row_bank = col_order, col_time, col_bank
     picked[ch, CHOICE_TIME] = row_time
-    picked[ch, CHOICE_COMMAND] = row_command
-    picked[ch, CHOICE_BANK] = row_bank
-    picked[ch, CHOICE_REQUEST] = row_request
-    picked[ch, CHOICE_RANK] = row_rank
-    picked[ch, CHOICE_KEY] = row_key
-    picked[ch, CHOICE_ID] = row_id
+    picked[ch, CHOICE_ORDER] = row_order
     picked[ch, CANDIDATES] = candidates
+    if row_bank >= 0:
+        picked[ch, CHOICE_COMMAND] = B[row_bank, COMMAND]
+        picked[ch, CHOICE_BANK] = row_bank
+        picked[ch, CHOICE_REQUEST] = B[row_bank, PICK]
+        picked[ch, CHOICE_RANK] = B[row_bank, BANK_RANK]
+    elif row_bank < -1:
+        rank = -2 - row_bank
+        sleeps = R[rank, PD_COMMAND] != NOP
+        picked[ch, CHOICE_COMMAND] = R[rank, PD_COMMAND] if sleeps else R[rank, REF_COMMAND]
+        picked[ch, CHOICE_BANK] = rank * per_rank if sleeps else R[rank, REF_BANK]
+        picked[ch, CHOICE_REQUEST] = -1
+        picked[ch, CHOICE_RANK] = rank
     return wake
 
 
 @kernel
-def _reconsider(bank, now, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked):
+def _reconsider(bank, now, K, B, R, C, Q, X, T, picked):
     """After a request for ``bank`` came in and nothing else happened: its candidate beside the others' choice.
 
     Returns:
@@ -1019,35 +1047,30 @@ def _reconsider(bank, now, K, B, R, C, Q, next_bank, next_group, next_rank, faw_
     t = NEVER
     if command != NOP:
         bus = C[ch, COLUMN_BUS_FREE] if K[TWO_BUSES] == 1 and command < ACT else C[ch, BUS_FREE]
-        t = max(max(now, bus), max(next_bank[bank, command], next_rank[rank, command]))
-        t = max(t, next_group[B[bank, BANK_GROUP], command])
+        t = max(max(now, bus), max(X[bank, command], X[R[rank, RANK_ROW], command]))
+        t = max(t, X[B[bank, BANK_GROUP], command])
         if command == ACT:
-            t = max(t, R[rank, FAW_0 + R[rank, FAW_AT]] + faw_gap[ACT])
+            t = max(t, R[rank, FAW_0 + R[rank, FAW_AT]] + T[FAW_GAP, ACT])
     if K[TWO_BUSES] == 1 or (before != NOP and picked[ch, CHOICE_BANK] == bank):
         picked[ch, CHOICE_HOLDS] = 0  # it may be no choice any more
     elif command != NOP:
         picked[ch, CANDIDATES] += 1 if before == NOP else 0
         request = B[bank, PICK]
-        sequence = Q[request, Q_SEQUENCE] + 1
-        key = t + length[command]
-        if key < picked[ch, CHOICE_KEY] or (key == picked[ch, CHOICE_KEY] and sequence < picked[ch, CHOICE_ID]):
-            if command >= ACT or K[COMMAND_MUX] == OLDEST or sequence - 1 == C[ch, NEXT_COLUMN]:
+        sequence = Q[request, Q_SEQUENCE]
+        order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
+        if order < picked[ch, CHOICE_ORDER]:
+            if command >= ACT or K[COMMAND_MUX] == OLDEST or sequence == C[ch, NEXT_COLUMN]:
                 picked[ch, CHOICE_TIME] = t
                 picked[ch, CHOICE_COMMAND] = command
                 picked[ch, CHOICE_BANK] = bank
                 picked[ch, CHOICE_REQUEST] = request
                 picked[ch, CHOICE_RANK] = rank
-                picked[ch, CHOICE_KEY] = key
-                picked[ch, CHOICE_ID] = sequence
+                picked[ch, CHOICE_ORDER] = order
     return t
 
 
 @kernel
-def _evaluate(
-    ch, now, K, B, R, C, Q, E, N, next_bank, next_group, next_rank,
-    after_bank, after_group, after_rank, after_other, length, faw_push, faw_gap,
-    in_channel, offset, P, H, D, M, out, picked, record,
-):  # fmt: skip
+def _evaluate(ch, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M, out, picked, record):  # fmt: skip
     """One evaluation of a controller, steps (1) to (6) of the module's text.
 
     Messages go to ``M[out]`` and after; returns the next free place.
@@ -1089,9 +1112,7 @@ def _evaluate(
             bank = Q[accepted, Q_BANK]
             t = NEVER
             if not forwarded:
-                t = _reconsider(
-                    bank, now, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked
-                )  # fmt: skip
+                t = _reconsider(bank, now, K, B, R, C, Q, X, T, picked)  # fmt: skip  # fmt: skip
             if t > now:
                 C[ch, CHANGED] = 0
                 C[ch, NEXT_AT] = min(t, C[ch, NEXT_AT])
@@ -1107,24 +1128,24 @@ def _evaluate(
             if not holds:
                 # DRAMSys does not see before (6) that a refresh manager has blocked a bank
                 threshold = 2 if step == 0 and K[COMPAT] == 1 else 1
-                for bank in range(ch * per_channel, (ch + 1) * per_channel):
-                    if B[bank, STALE] >= threshold:
-                        _choose(bank, K, B, R, C, Q)
-                C[ch, PENDING] = 0
-                for rank in range(first, last):
-                    if K[REFRESH] != NO_REFRESH:
-                        wake = min(wake, _refresh_start(rank, now, K, B, R))
-                        if R[rank, REF_COMMAND] != NOP:
-                            C[ch, PENDING] = 1
-                    if managed:
-                        _power_down_start(rank, R)
-                C[ch, REFRESH_AT] = wake
-                wake = min(
-                    wake,
-                    _scan(
-                        ch, now, held_back, K, B, R, C, Q, next_bank, next_group, next_rank, faw_gap, length, picked
-                    ),
-                )  # fmt: skip
+                wake = C[ch, REFRESH_AT]
+                if managed or C[ch, PENDING] == 1 or now >= wake:
+                    for bank in range(ch * per_channel, (ch + 1) * per_channel):
+                        if B[bank, STALE] >= threshold:
+                            _choose(bank, K, B, R, C, Q)
+                    wake = NEVER
+                    C[ch, PENDING] = 0
+                    for rank in range(first, last):
+                        if K[REFRESH] != NO_REFRESH:
+                            wake = min(wake, _refresh_start(rank, now, K, B, R))
+                            if R[rank, REF_COMMAND] != NOP:
+                                C[ch, PENDING] = 1
+                        if managed:
+                            _power_down_start(rank, R)
+                    C[ch, REFRESH_AT] = wake
+                    threshold = 3  # what a manager has just made stale waits for the next time
+                soon = _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked)  # fmt: skip
+                wake = min(wake, soon)
             if step == 1:
                 C[ch, CHANGED] = 0
                 C[ch, NEXT_AT] = wake
@@ -1151,10 +1172,7 @@ def _evaluate(
                 _banks_issued(command, bank, rank, request, now, K, B, R, Q)
                 _refresh_issued(command, rank, now, K, R)
                 _power_down_issued(command, rank, K, B, R)
-                _constrain(
-                    command, bank, rank, now, K, B, R, C, next_bank, next_group, next_rank,
-                    after_bank, after_group, after_rank, after_other, length, faw_push,
-                )  # fmt: skip
+                _constrain(command, bank, rank, now, K, B, R, C, X, T)  # fmt: skip  # fmt: skip
                 if command < ACT:
                     _remove(ch, bank, rank, request, K, B, R, C, Q)
                     N[ROW_HITS + Q[request, Q_CLASS]] += 1
@@ -1189,10 +1207,11 @@ def _initialise(n, K, Q, B, R, C, E, A, P, H, offset):
         for field in (ROW, PICK, CURRENT, HEAD, TAIL):
             B[bank, field] = -1
         B[bank, BANK_RANK] = bank // per_rank
-        B[bank, BANK_GROUP] = bank // K[BANKS]
+        B[bank, BANK_GROUP] = ranks * per_rank + bank // K[BANKS]
     for rank in range(ranks):
         within = rank % K[RANKS]
         R[rank, RANK_CHANNEL] = rank // K[RANKS]
+        R[rank, RANK_ROW] = ranks * (per_rank + K[GROUPS]) + rank
         interval = K[INTERVAL] if K[REFRESH] == ALL_BANK else K[UNIT_INTERVAL]
         reverse, bits = 0, K[RANKS] >> 1
         while within > 0:  # ranks refresh in bit-reversed order, spread over the interval
@@ -1394,14 +1413,10 @@ def _due_messages(now, K, C, A, M, inbox):
 
 
 @kernel
-def _play(
-    n, K, Q, B, R, C, E, A, N, next_bank, next_group, next_rank,
-    after_bank, after_group, after_rank, after_other, length, faw_push, faw_gap,
-    in_channel, offset, P, H, D, M, order, queued, picked, arrived, waits, record,
-):  # fmt: skip
+def _play(n, K, Q, B, R, C, E, A, N, X, T, in_channel, offset, P, H, D, M, order, queued, picked, arrived, waits, record):  # fmt: skip
     """The event loop."""
     channels = K[CHANNELS]
-    inbox, outbox, waiting = 0, BOX, 0  # halves of M: read in this round, filled for the next
+    inbox, outbox, waiting = 0, 0 if H[0] < 0 else BOX, 0  # of M: read in this round, filled for the next
     now = 0
     for ch in range(channels):
         _notify(N_EVENT * ch + COMMAND_EVENT, 0, P, H, D, 0)
@@ -1417,6 +1432,8 @@ def _play(
                 N[STATUS] = 1
                 break
             waiting = _due_messages(now, K, C, A, M, inbox)
+            if H[0] < 0:  # one box: what is due, then what is sent
+                outbox = inbox + waiting
         again = True
         while again:
             out = outbox
@@ -1426,19 +1443,17 @@ def _play(
                 process = order[place]
                 if process < channels:
                     columns = C[process, NEXT_COLUMN]
-                    out = _evaluate(
-                        process, now, K, B, R, C, Q, E, N, next_bank, next_group, next_rank,
-                        after_bank, after_group, after_rank, after_other, length, faw_push, faw_gap,
-                        in_channel, offset, P, H, D, M, out, picked, record,
-                    )  # fmt: skip
+                    out = _evaluate(process, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M, out, picked, record)  # fmt: skip  # fmt: skip
                     if C[process, NEXT_COLUMN] != columns:
                         A[PROGRESS] = now
                 elif process == channels:
                     out = _arbiter(
-                        now, n, K, Q, C, A, P, H, D, in_channel, arrived, waits, M, inbox, waiting, out
-                    )  # fmt: skip
+                        now, n, K, Q, C, A, P, H, D, in_channel, arrived, waits, M, inbox, waiting, out,
+                    )  # fmt: skip  # fmt: skip
                 else:
-                    out = _player(now, n, K, Q, A, P, H, D, M, inbox, waiting, out)
+                    out = _player(
+                        now, n, K, Q, A, P, H, D, M, inbox, waiting, out,
+                    )  # fmt: skip
             if not started:  # the trace player's first request
                 started = True
                 A[SEND_AT] = Q[0, Q_ARRIVE] if K[WINDOW] == 0 else 0
@@ -1448,7 +1463,17 @@ def _play(
                     M[out] = TO_ARBITER_REQUEST
                     out += 1
                     A[SEND_AT] = NEVER
-            inbox, outbox, waiting = outbox, inbox, out - outbox
+            if H[0] >= 0:
+                inbox, outbox, waiting = outbox, inbox, out - outbox
+            else:  # all messages of this round, and those that follow from them
+                begin, end = outbox - waiting, out
+                while begin < end:
+                    out = _arbiter(
+                        now, n, K, Q, C, A, P, H, D, in_channel, arrived, waits, M, begin, end - begin, out
+                    )  # fmt: skip
+                    out = _player(now, n, K, Q, A, P, H, D, M, begin, end - begin, out)
+                    begin, end = end, out
+                waiting = 0
             again = D[0] > 0 and A[RECEIVED] < n
     N[TIME] = now
     domains = channels if K[COMPAT] == 1 else channels * K[RANKS]
@@ -1464,9 +1489,8 @@ def _play(
 
 @kernel
 def run(
-    K, Q, in_channel, offset, after_bank, after_group, after_rank, after_other, length, faw_push, faw_gap, N, record,
-    banks, ranks, channels, domains, player, next_bank, next_group, next_rank, pending, timed, at_once, messages,
-    order, queued, picked, arrived, waits,
+    K, Q, in_channel, offset, T, N, record, banks, ranks, channels, domains, player, earliest, pending, timed,
+    at_once, messages, order, queued, picked, arrived, waits,
 ):  # fmt: skip
     """Play one trace. All arrays are C-contiguous int64 and stay the caller's; ``play`` makes the scratch ones.
 
@@ -1474,12 +1498,9 @@ def run(
         K: (N_KNOB,) knobs and constants.
         Q: (n, N_REQUEST) requests, first seven columns filled in; results in the others.
         in_channel, offset: requests by channel: those of channel c are ``in_channel[offset[c]:offset[c + 1]]``.
-        after_bank, after_group, after_rank, after_other: (N_COMMAND, N_COMMAND), least cycles from the first
-            command to the second on the same bank, group, rank, on another rank of the channel; NO_RULE where
-            there is none.
-        length: (N_COMMAND,) cycles on the command bus.
-        faw_push, faw_gap: (N_COMMAND,) four-activate window: what counts and what waits, with offsets; NO_RULE
-            neither.
+        T: (N_TABLE, N_COMMAND) timing rules: least ticks from the first command (row) to the second (column) on the
+            same bank, group, rank, on another rank of the channel; NO_RULE where there is none. Then ticks on the
+            command bus, and what counts for the four-activate window and what waits for it, with offsets.
         N: (N_COUNTER,), zeroed; receives the counters.
         record: (K[RECORD], N_RECORD); receives the first commands.
         banks and so on: scratch, zeroed.
@@ -1489,21 +1510,14 @@ def run(
     a, p, h = borrow(player, 0), borrow(pending, 0), borrow(timed, 0)
     _initialise(len(Q), k, q, b, r, c, e, a, p, h, offsets)
     _play(
-        len(Q), k, q, b, r, c, e, a, borrow(N, 0),
-        borrow(next_bank, N_COMMAND), borrow(next_group, N_COMMAND), borrow(next_rank, N_COMMAND),
-        borrow(after_bank, N_COMMAND), borrow(after_group, N_COMMAND), borrow(after_rank, N_COMMAND),
-        borrow(after_other, N_COMMAND), borrow(length, 0), borrow(faw_push, 0), borrow(faw_gap, 0),
+        len(Q), k, q, b, r, c, e, a, borrow(N, 0), borrow(earliest, N_COMMAND), borrow(T, N_COMMAND),
         borrow(in_channel, 0), offsets, p, h, borrow(at_once, 0), borrow(messages, 0), borrow(order, 0),
-        borrow(queued, 0), borrow(picked, N_CHOICE), borrow(arrived, 0), borrow(waits, 0),
-        borrow(record, N_RECORD),
+        borrow(queued, 0), borrow(picked, N_CHOICE), borrow(arrived, 0), borrow(waits, 0), borrow(record, N_RECORD),
     )  # fmt: skip
 
 
-def play(K: Ints, Q: Ints, in_channel: Ints, offset: Ints, tables: tuple[Ints, ...], record: Ints) -> Ints:
+def play(K: Ints, Q: Ints, in_channel: Ints, offset: Ints, T: Ints, record: Ints) -> Ints:
     """Play one trace: ``run`` with fresh scratch memory.
-
-    Args:
-        tables: after_bank, after_group, after_rank, after_other, length, faw_push, faw_gap.
 
     Returns:
         (N_COUNTER,) counters; results per request are in Q.
@@ -1513,11 +1527,13 @@ def play(K: Ints, Q: Ints, in_channel: Ints, offset: Ints, tables: tuple[Ints, .
     groups = ranks * int(K[GROUPS])
     banks = groups * int(K[BANKS])
     counters = np.zeros(N_COUNTER, np.int64)
-    shapes = ((banks, N_BANK), (ranks, N_RANK), (channels, N_CHANNEL), (ranks, N_ENERGY), N_PLAYER)
     events = N_EVENT * channels + 2
-    queues = (1 + 2 * events, HEAP, 1 + events, 2 * BOX, channels + 2, channels + 2, (channels, N_CHOICE), len(Q) + 1, len(Q) + 1)
-    nexts = ((banks, N_COMMAND), (groups, N_COMMAND), (ranks, N_COMMAND))
-    scratch = [np.zeros(shape, np.int64) for shape in (*shapes, *nexts, *queues)]
+    shapes = (
+        *((banks, N_BANK), (ranks, N_RANK), (channels, N_CHANNEL), (ranks, N_ENERGY), N_PLAYER),
+        *((banks + groups + ranks, N_COMMAND), 1 + 2 * events, HEAP if K[COMPAT] else 1, 1 + events, 2 * BOX),
+        *(channels + 2, channels + 2, (channels, N_CHOICE), len(Q) + 1, len(Q) + 1),
+    )
     assert BOX >= 8 + 4 * channels
-    run(K, Q, in_channel, offset, *tables, counters, record, *scratch)
+    assert len(Q) < POWER_DOWN_SEQUENCE, "too many requests for one run"
+    run(*(K, Q, in_channel, offset, T, counters, record, *(np.zeros(shape, np.int64) for shape in shapes)))
     return counters

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from archgym.trace import Trace
 
 from . import controller as k
 from .command_trace import COMMAND_DTYPE
-from .energy import Energy, energy
+from .drampower import replay
+from .energy import Activity, Energy, activity, energy, together
 from .mapping import AddressMapping
 from .standards import Standard
 from .timing import Tables, tables
@@ -184,16 +185,37 @@ class Run:
         return standard.tck_ps * 1e-12 if self.memory.compat else standard.clock_ns * 1e-9
 
     @property
+    def tick_ps(self) -> int:
+        """What times count in compat mode, ps."""
+        return self.memory.standard.tck_ps // _ticks(self.memory)
+
+    @property
     def time_ps(self) -> int:
         """Time of the last response, in whole ps; exact in compat mode."""
-        period = self.memory.standard.tck_ps
         if self.memory.compat:
-            return int(self.counters[k.TIME]) if _ticks(self.memory) > 1 else int(self.counters[k.TIME]) * period
+            return int(self.counters[k.TIME]) * self.tick_ps
         return round(int(self.counters[k.TIME]) * self.memory.standard.clock_ns * 1000)
 
+    @cached_property
+    def activity(self) -> Activity:
+        """What the energy is counted from. In compat mode, if every command was recorded, DRAMPower's count."""
+        standard, memory, n = self.memory.standard, self.memory, int(self.counters[k.N_COMMANDS])
+        if not memory.compat or standard.power is None or len(self.commands) < n:
+            return activity(self.counters)
+        channels = [self.commands[self.commands["channel"] == channel] for channel in range(memory.channels)]
+        return together([replay(standard, commands, memory.ranks) for commands in channels])
+
     def energy(self) -> Energy | None:
-        """By component; None if the standard has no currents."""
-        return energy(self.memory.standard, self.counters, ranks=self.memory.ranks, compat=self.memory.compat)
+        """By component; None if the standard has no currents. See `counters_suffice` for compat mode."""
+        compat = self.memory.compat
+        ranks = self.memory.ranks if compat else 1  # DRAMPower: one state for all, charged once each
+        return energy(self.memory.standard, self.activity, ranks=ranks, slow_exit=compat)
+
+
+def counters_suffice(memory: Memory, policy: Policy) -> bool:
+    """Whether the counters of a run give its energy; else `run` has to record all commands."""
+    simple = memory.ranks == 1 and policy.power_down == "NoPowerDown"
+    return simple or not memory.compat or memory.standard.power is None
 
 
 def unsupported(standard: Standard, policy: Policy) -> str:
@@ -206,6 +228,19 @@ def unsupported(standard: Standard, policy: Policy) -> str:
     if policy.power_down != "NoPowerDown" and not standard.has_power_down:
         return f"{standard.name} has no sourced power-down timings"
     return ""
+
+
+def data_cycles(standard: Standard) -> tuple[int, int]:
+    """Cycles from a read and from a write command to the end of its data."""
+    t = standard.timing
+    read, write = t["RL"] + standard.burst_cycles, t["WL"] + standard.burst_cycles
+    if standard.family == "LPDDR4":  # commands of four cycles; DQSCK and DQS2DQ after them
+        read, write = read + t["DQSCK"] + 3, write + t["DQSS"] + t["DQS2DQ"] + 3
+    elif standard.family == "HBM2":
+        read += t["DQSCK"]
+    elif standard.family == "DDR5":  # latencies count from the second cycle of a command
+        read, write = read + 1, write + 1
+    return read, write
 
 
 def prepare(trace: Trace, memory: Memory) -> Requests:
@@ -240,11 +275,11 @@ def prepare(trace: Trace, memory: Memory) -> Requests:
     return Requests(table, of_request, in_channel.astype(np.int64), offset, clock_ps)
 
 
-def run(memory: Memory, policy: Policy, requests: Requests, *, record: int = 0) -> Run:
+def run(memory: Memory, policy: Policy, requests: Requests, *, record: int | None = 0) -> Run:
     """Play prepared requests.
 
     Args:
-        record: commands to record, from the first on.
+        record: commands to record, from the first on; None records all.
 
     Raises:
         UsageError: the standard cannot work under the policy.
@@ -254,18 +289,14 @@ def run(memory: Memory, policy: Policy, requests: Requests, *, record: int = 0) 
         raise UsageError(f"{reason}: choose another refresh or power-down policy")
     dense = _tables(memory.standard)
     knobs = _knobs(memory, policy, dense, requests.clock_ps)
-    knobs[k.RECORD] = record
     ticks = _ticks(memory)
-    rules = (
-        dense.after_bank, dense.after_group, dense.after_rank, dense.after_other,
-        dense.length, dense.faw_push, dense.faw_gap,
-    )  # fmt: skip
+    rules = dense.rules
     if ticks > 1:
-        rules = tuple(np.where(rule > k.NO_RULE, rule * ticks, rule) for rule in rules)  # type: ignore[assignment]
-    table = requests.table.copy()
-    commands = np.zeros((record, k.N_RECORD), np.int64)
-    counters = k.play(knobs, table, requests.in_channel, requests.offset, rules, commands)
-    recorded = commands[: min(record, int(counters[k.N_COMMANDS]))]
+        rules = np.where(rules > k.NO_RULE, rules * ticks, rules)
+    places = 4 * len(requests.table) + 1000 if record is None else record
+    table, counters, commands = _play(knobs, requests, rules, places)
+    if record is None and counters[k.N_COMMANDS] > places:  # long pauses with refreshes: once more, with room
+        table, counters, commands = _play(knobs, requests, rules, int(counters[k.N_COMMANDS]))
     return Run(
         memory,
         counters,
@@ -273,8 +304,17 @@ def run(memory: Memory, policy: Policy, requests: Requests, *, record: int = 0) 
         table[:, k.Q_ACCEPTED].copy(),
         table[:, k.Q_FINISHED].copy(),
         table[:, k.Q_CLASS].copy(),
-        _commands(recorded, memory),
+        _commands(commands, memory),
     )
+
+
+def _play(knobs: Ints, requests: Requests, rules: Ints, places: int) -> tuple[Ints, Ints, Ints]:
+    """Requests with results, counters, and the first commands, at most ``places``."""
+    knobs[k.RECORD] = places
+    table = requests.table.copy()
+    commands = np.zeros((places, k.N_RECORD), np.int64)
+    counters = k.play(knobs, table, requests.in_channel, requests.offset, rules, commands)
+    return table, counters, commands[: int(counters[k.N_COMMANDS])]
 
 
 def _ticks(memory: Memory) -> int:
@@ -320,13 +360,7 @@ def _knobs(memory: Memory, policy: Policy, dense: Tables, clock_ps: int) -> Ints
     knobs[k.WINDOW] = memory.window
     knobs[k.THINK] = int(np.ceil(memory.think_ns / standard.clock_ns - 1e-9)) * ticks
     rl, wl = t["RL"], t["WL"]
-    read, write = rl + burst, wl + burst
-    if family == "LPDDR4":  # commands of four cycles; DQSCK and DQS2DQ after them
-        read, write = read + t["DQSCK"] + 3, write + t["DQSS"] + t["DQS2DQ"] + 3
-    elif family == "HBM2":
-        read += t["DQSCK"]
-    elif family == "DDR5":  # latencies count from the second cycle of a command
-        read, write = read + 1, write + 1
+    read, write = data_cycles(standard)
     close_write = wl + burst + t["WR"]
     scaled = {
         k.READ_END: read,

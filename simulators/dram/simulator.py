@@ -42,7 +42,7 @@ from archgym.workload import Workload
 
 from . import controller as k
 from .mapping import AddressMapping, load_mapping, preset
-from .memory import COMPAT, Memory, Requests, Run, prepare, run
+from .memory import COMPAT, Memory, Requests, Run, counters_suffice, prepare, run
 from .space import Fixed, canonical, policy_of, space
 from .standards import Standard, load_standard
 from .statistics import QUANTILES, STATISTICS, request_times, summary
@@ -60,6 +60,7 @@ _COUNTED = {
     "refreshes": (k.REFA, k.REFB, k.REFSB),
     "power_downs": (k.PDEA, k.PDEP, k.SREFEN),
 }
+_COUNTS = {"cycles", "row_hits", "row_misses", "row_conflicts", "forwarded_reads", *_COUNTED}
 
 
 @dataclass(frozen=True)
@@ -191,9 +192,10 @@ class Dram(Simulator):
         assert isinstance(workload, Trace)
         memory = self.memory(design)
         requests = _prepared(workload, memory)
-        result = run(memory, policy_of(design), requests)
+        policy = policy_of(design)
+        result = run(memory, policy, requests, record=0 if counters_suffice(memory, policy) else None)
         if not result.finished_all:
-            return {m.name: 0 if m.unit in ("", "cycles") else np.nan for m in self.metrics} | {"reason": 1}
+            return {m.name: 0 if m.name in _COUNTS else np.nan for m in self.metrics} | {"reason": 1}
         return self._metrics(result, requests, workload)
 
     def memory(self, design: Mapping[str, Level]) -> Memory:
@@ -250,7 +252,7 @@ class Dram(Simulator):
         if energy is not None and "energy" not in getattr(self, "absent", {}):
             out |= {f"energy_{part}": getattr(energy, part) for part in _ENERGIES}
             out["energy"] = energy.total
-            window = time if not result.memory.compat else int(n[k.WINDOW_END]) * standard.clock_ns * 1e-9
+            window = time if not result.memory.compat else result.activity.cycles * standard.clock_ns * 1e-9
             out["power"] = energy.total / (window / result.memory.channels if result.memory.compat else window)
         return out
 

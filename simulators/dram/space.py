@@ -124,9 +124,9 @@ def _full(standards: Sequence[Standard], mapping_is_free: bool) -> DesignSpace:
     parameters = [
         *first,
         *_scheduling(_POWERS),
-        _sizes("RowHitCap", (0, 4, 8, 16), "scheduler", "row hits before an older request, 0: all", active_when=reorders),
-        _sizes("WriteHighWatermark", (0, 8, 16, 32, 64), "scheduler", "waiting writes that start a drain, 0: no buffer"),
-        _sizes("WriteLowWatermark", (0, 25, 50, 75), "scheduler", "% of high that ends it", unit="%", active_when=buffered),
+        _sizes("RowHitCap", (0, 4, 8, 16), "scheduler", "hits before an older request, 0: all", active_when=reorders),
+        _sizes("WriteHighWatermark", (0, 8, 16, 32, 64), "scheduler", "writes that start a drain, 0: no buffer"),
+        _sizes("WriteLowWatermark", (0, 25, 50, 75), "scheduler", "% of high that ends it", active_when=buffered),
         _choice("CmdMux", LEVELS["command_mux"], "command", "order of column commands"),
         _choice("RespQueue", LEVELS["response_queue"], "response", "order of responses"),
         _choice("RefreshPolicy", refreshes, "refresh", "refresh manager"),
@@ -163,8 +163,9 @@ def canonical(design_space: DesignSpace, codes: Codes, fixed: Fixed) -> Codes:
        refuses one: its kind and size are dead.
     5. A queueing arbiter of one request is alike whether it reorders, and with any response queue.
     6. Responses reach the arbiter in order of their data, at least a cycle apart; delivered in order of arrival,
-       it is the same who sorts: the Reorder arbiter with any response queue, and with one channel = Fifo with Reorder.
-       Not in compat mode (ties of events), not with pseudo channels or a write buffer (two responses may be ready at once).
+       it is the same who sorts: the Reorder arbiter with any response queue, and with one channel Fifo with
+       Reorder. Not in compat mode (ties of events), not with pseudo channels or a write buffer (two responses may
+       be ready at once).
 
     In compat mode Bankwise looks at another request's bank (rule 2 excludes it) and ReadWrite at both types.
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from archgym.errors import UsageError
 
 from .command_trace import NAMES
-from .controller import N_COMMAND, NO_RULE
+from .controller import N_COMMAND, N_TABLE, NO_RULE
 from .standards import Standard
 
 Ints = npt.NDArray[np.int64]
@@ -60,15 +60,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Tables:
-    """Arrays for ``controller.run``: see its arguments of the same names; ``refresh_round`` is a knob (0: none)."""
+    """What ``controller.run`` takes: ``rules`` (N_TABLE, N_COMMAND) int64, its T; ``refresh_round`` a knob, 0: none."""
 
-    after_bank: Ints
-    after_group: Ints
-    after_rank: Ints
-    after_other: Ints
-    length: Ints
-    faw_push: Ints
-    faw_gap: Ints
+    rules: Ints
     refresh_round: int
 
 
@@ -99,7 +93,7 @@ def rules(standard: Standard) -> tuple[Rule, ...]:
 
 
 def tables(standard: Standard) -> Tables:
-    """The rules of a standard as dense tables, indexed by (previous, following) command code."""
+    """The rules of a standard as a dense table; scopes stand in the order of the kernel's rows."""
     by_scope = {s: np.full((N_COMMAND, N_COMMAND), NO_RULE, np.int64) for s in ("bank", "group", "rank", "other")}
     window: dict[tuple[str, str], int] = {}
     refresh_round = 0
@@ -117,9 +111,9 @@ def tables(standard: Standard) -> Tables:
     for name, cycles in _LENGTHS.get(standard.family, {}).items():
         length[_CODE[name]] = cycles
     push, gap = _window(window)
-    return Tables(
-        by_scope["bank"], by_scope["group"], by_scope["rank"], by_scope["other"], length, push, gap, refresh_round
-    )
+    dense = np.concatenate([*by_scope.values(), length[None], push[None], gap[None]])
+    assert dense.shape == (N_TABLE, N_COMMAND)
+    return Tables(dense, refresh_round)
 
 
 def _window(distance: Mapping[tuple[str, str], int]) -> tuple[Ints, Ints]:
@@ -139,8 +133,8 @@ def _window(distance: Mapping[tuple[str, str], int]) -> tuple[Ints, Ints]:
 
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
-    with files("archgym.simulators.dram").joinpath("constraints.csv").open(encoding="utf-8", newline="") as file:
-        rows = tuple(csv.DictReader(file))
+    text = files("archgym.simulators.dram").joinpath("constraints.csv").read_text(encoding="utf-8")
+    rows = tuple(csv.DictReader(text.splitlines()))
     for row in rows:
         assert row["scope"] in SCOPES, row
     return rows

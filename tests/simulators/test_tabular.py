@@ -494,6 +494,7 @@ BAD = [
     (("suite", "table", "systolic", "--workload", "alexnet", "--out", "t.table"), "restrict"),
     (("suite", "table", "systolic", "--workload", "alexnet", "--set", "agent.x=1", "--out", "t.table"), "no agent"),
     (("suite", "table", "systolic", "--workload", "alexnet", "--set", "space.rows=8", "--out", "t.table"), "baseline"),
+    (("suite", "table", "systolic", "--workload", "alexnet", "--baseline", "rows", "--out", "t.table"), "PARAMETER="),
 ]
 
 
