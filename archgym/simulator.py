@@ -13,6 +13,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -103,14 +104,15 @@ class Simulator(ABC):
         """Where one design (1, d) spends its time and energy, as columns of a table for people; {} if not offered."""
         return {}
 
-    def reproduce(self, rows: Sequence[Mapping[str, str]]) -> Reproduction:
+    def reproduce(self, rows: Sequence[Mapping[str, str]], traces: Path | None = None) -> Reproduction:
         """Recompute the rows of a table that was measured with the original tool.
 
         Args:
             rows: header -> text; the key ``""`` holds file and line for messages.
+            traces: folder of the traces that the rows name, for simulators of traces.
 
         Raises:
-            UsageError: there is no original tool, or the table lacks a column.
+            UsageError: there is no original tool, the table lacks a column, or a folder for a table without traces.
         """
         raise UsageError(f"{type(self).__name__} reproduces no original tool, so there is nothing to validate")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +22,13 @@ class ColumnCheck:
     """Agreement on one output column.
 
     Attributes:
+        rows: rows compared.
         exact: rows that are equal.
         max_rel_error: largest |ours - theirs| / |theirs|; inf where theirs is 0 and ours is not, or one is missing.
         tolerance: what may pass; 0 demands equality.
     """
 
+    rows: int
     exact: int
     max_rel_error: float
     tolerance: float
@@ -76,16 +80,20 @@ class Report:
         }
 
 
-def validate(simulator: str, table: str | Path) -> Report:
+def validate(simulator: str, table: str | Path, *, traces: str | Path | None = None) -> Report:
     """Replay the rows of a CSV table with a simulator's compat mode.
+
+    Args:
+        table: the file, as `read_table` reads it.
+        traces: folder of the memory traces that the table names.
 
     Raises:
         UnknownNameError: no such simulator.
-        UsageError: it has no compat mode, or the file is no table for it.
+        UsageError: it has no compat mode, the file is no table for it, or it reads no traces.
     """
     cls = SIMULATORS.load(simulator)
     rows = read_table(table)
-    reproduction = cls().reproduce(rows)
+    reproduction = cls().reproduce(rows, None if traces is None else Path(traces))
     checks = {
         name: compare(ours, theirs, reproduction.tolerance.get(name, 0.0))
         for name, (theirs, ours) in reproduction.columns.items()
@@ -96,13 +104,17 @@ def validate(simulator: str, table: str | Path) -> Report:
 def read_table(path: str | Path) -> list[dict[str, str]]:
     """The rows of a CSV file with a header, as text; each also holds ``""``: where it came from.
 
+    Args:
+        path: gzipped if it ends in ``.gz``.
+
     Raises:
         UsageError: missing, empty, or a row of another length; names file and line.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
+        opened = gzip.open if str(path).endswith(".gz") else open
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as stream:
             lines = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from None
     if len(lines) < 2:
         raise UsageError(f"{path}: expected a header and at least one row")
@@ -122,4 +134,4 @@ def compare(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], tolerance: float) 
     equal = (np.asarray(ours) == np.asarray(theirs)) | (np.isnan(a) & np.isnan(b))
     scale = np.where(b == 0, 1.0, np.abs(b))
     error = np.where(equal, 0.0, np.where((b == 0) | np.isnan(a) | np.isnan(b), np.inf, np.abs(a - b) / scale))
-    return ColumnCheck(int(equal.sum()), float(error.max(initial=0.0)), tolerance)
+    return ColumnCheck(len(equal), int(equal.sum()), float(error.max(initial=0.0)), tolerance)

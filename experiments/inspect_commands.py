@@ -13,6 +13,7 @@ from archgym import config as configs
 from archgym.agent import Agent
 from archgym.envs.registration import IDS
 from archgym.errors import UnknownNameError, UsageError
+from archgym.influence import affordable, influence
 from archgym.objective import NAMED
 from archgym.problem import Problem
 from archgym.registry import AGENTS, SIMULATORS, import_target
@@ -65,17 +66,21 @@ def list_names(
 
 def show(
     what: Annotated[str, typer.Argument(help="A simulator, workload (or its file), agent, or problem.")],
+    settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a simulator, a workload, an agent or a problem."""
+    """Describe a simulator, a workload, an agent, or a problem and in how many designs each of its knobs matters."""
     console = make_console()
     is_target = ":" in what and "/" not in what  # an importable module:Class
+    is_problem = what in PROBLEMS or ("/" in what and not is_workload_file(what))
+    if settings and not is_problem:
+        raise UsageError(f"--set: expected a problem such as dram/stream/edp to describe with it, got '{what}'")
     if what in AGENTS.names() or (is_target and _is_agent(what)):
         _show_agent(console, what, as_json)
     elif what in SIMULATORS.names() or is_target:
         _show_problem(console, Problem(_any_problem(what)), as_json)
-    elif what in PROBLEMS or ("/" in what and not is_workload_file(what)):
-        _show_problem(console, Problem(problem_spec(what)), as_json)
+    elif is_problem:
+        _show_problem(console, Problem(problem_spec(what, settings=settings)), as_json, influential=True)
     elif what in workload_names() or is_workload_file(what):
         _show_workload(console, what, as_json)
     else:
@@ -109,8 +114,10 @@ def _show_agent(console: Console, name: str, as_json: bool) -> None:
         show_table(console, f"--set agent.KEY=VALUE of {name}", ["key", "default", "tuning values"], rows)
 
 
-def _show_problem(console: Console, problem: Problem, as_json: bool) -> None:
+def _show_problem(console: Console, problem: Problem, as_json: bool, influential: bool = False) -> None:
     defaults = configs.to_json(problem.simulator.config)
+    n = affordable(problem) if influential else 0
+    matters = influence(problem, n) if influential else None
     if as_json:
         print_json(
             {
@@ -121,10 +128,11 @@ def _show_problem(console: Console, problem: Problem, as_json: bool) -> None:
                 "constraints": list(problem.constraint_names),
                 "config": defaults,
                 "baseline": problem.baseline,
+                **({"matters_in": matters, "matters_in_designs": n} if influential else {}),
             }
         )
         return
-    space_table(console, problem)
+    space_table(console, problem, matters, n)
     names = ", ".join(w.name for w in problem.workloads)
     console.print(f"The column 'at the baseline' is for {names}.", soft_wrap=True)
     shown = [[name, m.unit, problem.baseline_metrics[name], m.doc] for name, m in problem.metrics.items()]
@@ -219,18 +227,21 @@ def evaluate(
 
 def validate_table(
     simulator: Annotated[str, typer.Argument(help="Registered simulator.")],
-    table: Annotated[Path, typer.Argument(help="CSV measured with the original tool.")],
+    table: Annotated[Path, typer.Argument(help="CSV measured with the original tool (.csv or .csv.gz).")],
+    traces: Annotated[
+        Path | None, typer.Option("--traces", metavar="DIR", help="Folder of the memory traces that the table names.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Recompute a table measured with the original tool and compare column by column."""
-    report = validate(simulator, table)
+    report = validate(simulator, table, traces=traces)
     if as_json:
         print_json(report.to_dict())
         return 0 if report.passed else 1
     console = make_console()
     checked = report.rows - report.skipped
     rows = [
-        [name, checked, c.exact, f"{c.max_rel_error:.2e}", c.tolerance, "PASS" if c.passed else "FAIL"]
+        [name, c.rows, c.exact, f"{c.max_rel_error:.2e}", c.tolerance, "PASS" if c.passed else "FAIL"]
         for name, c in report.columns.items()
     ]
     header = ["column", "rows", "exact", "largest relative error", "tolerance", ""]

@@ -89,11 +89,21 @@ def best_trials(summary: Summary, n: int) -> list[int]:
     return [int(i) for i in usable[order[:n]]]
 
 
-def space_table(console: Console, problem: Problem) -> None:
-    """Print the parameters of a problem's space."""
+def space_table(console: Console, problem: Problem, matters: Mapping[str, float] | None = None, n: int = 0) -> None:
+    """Print the parameters of a problem's space; ``matters``: in which share of ``n`` designs each has an effect."""
     rows = []
     for p in problem.space.parameters:
         levels = ", ".join(str(v) for v in p.levels)
-        rows.append([p.name, len(p.levels), levels, p.unit, str(problem.baseline[p.name]), p.doc])
+        row = [p.name, len(p.levels), levels, p.unit, str(problem.baseline[p.name]), p.doc]
+        if matters is not None:
+            row.insert(5, f"{matters[p.name]:.0%}" if matters[p.name] else "never")
+        rows.append(row)
     title = f"{problem.spec.label}: {problem.space.size:.4g} designs"
-    show(console, title, ["parameter", "levels", "values", "unit", "baseline", "meaning"], rows)
+    header = ["parameter", "levels", "values", "unit", "baseline", "meaning"]
+    if matters is not None:
+        header.insert(5, "matters in")
+    show(console, title, header, rows)
+    if matters is not None:
+        console.print(
+            f"'matters in': share of {n} random designs in which another level changes a metric on this workload."
+        )

@@ -20,7 +20,7 @@ LAYERS = (
     | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file"},
     {"simulator", "agent", "proxies"},
     {"problem"},
-    {"spec", "log", "dataset", "executor", "evaluator"},
+    {"spec", "log", "dataset", "executor", "evaluator", "influence"},
     {"envs"},
     {"study", "suite", "validation", "testing"},
 )

@@ -14,7 +14,8 @@ a bank and a rank, (5) issues at most one, (6) prepares every bank's next comman
 
 The functions below pass arrays by their one-letter names, all int64 (``borrow``ed): K knobs, Q requests, B banks,
 R ranks, C channels, E energy domains, A trace player and arbiter, N counters, P pending events, H queue of timed
-events, D events of the next round, M messages, X earliest times, T timing rules; columns have names. Everything else is an integer or a flag.
+events, D events of the next round, M messages, X earliest times, T timing rules; columns have names. Everything
+else is an integer or a flag.
 
 Earliest times are kept, not searched: every issued command raises the earliest times of those it
 constrains (tables T, from ``.timing``), per bank, bank group and rank.
@@ -1112,7 +1113,7 @@ def _evaluate(ch, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M
             bank = Q[accepted, Q_BANK]
             t = NEVER
             if not forwarded:
-                t = _reconsider(bank, now, K, B, R, C, Q, X, T, picked)  # fmt: skip  # fmt: skip
+                t = _reconsider(bank, now, K, B, R, C, Q, X, T, picked)  # fmt: skip
             if t > now:
                 C[ch, CHANGED] = 0
                 C[ch, NEXT_AT] = min(t, C[ch, NEXT_AT])
@@ -1172,7 +1173,7 @@ def _evaluate(ch, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M
                 _banks_issued(command, bank, rank, request, now, K, B, R, Q)
                 _refresh_issued(command, rank, now, K, R)
                 _power_down_issued(command, rank, K, B, R)
-                _constrain(command, bank, rank, now, K, B, R, C, X, T)  # fmt: skip  # fmt: skip
+                _constrain(command, bank, rank, now, K, B, R, C, X, T)  # fmt: skip
                 if command < ACT:
                     _remove(ch, bank, rank, request, K, B, R, C, Q)
                     N[ROW_HITS + Q[request, Q_CLASS]] += 1
@@ -1413,7 +1414,9 @@ def _due_messages(now, K, C, A, M, inbox):
 
 
 @kernel
-def _play(n, K, Q, B, R, C, E, A, N, X, T, in_channel, offset, P, H, D, M, order, queued, picked, arrived, waits, record):  # fmt: skip
+def _play(
+    n, K, Q, B, R, C, E, A, N, X, T, in_channel, offset, P, H, D, M, order, queued, picked, arrived, waits, record
+):  # fmt: skip
     """The event loop."""
     channels = K[CHANNELS]
     inbox, outbox, waiting = 0, 0 if H[0] < 0 else BOX, 0  # of M: read in this round, filled for the next
@@ -1443,13 +1446,15 @@ def _play(n, K, Q, B, R, C, E, A, N, X, T, in_channel, offset, P, H, D, M, order
                 process = order[place]
                 if process < channels:
                     columns = C[process, NEXT_COLUMN]
-                    out = _evaluate(process, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M, out, picked, record)  # fmt: skip  # fmt: skip
+                    out = _evaluate(
+                        process, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M, out, picked, record
+                    )  # fmt: skip
                     if C[process, NEXT_COLUMN] != columns:
                         A[PROGRESS] = now
                 elif process == channels:
                     out = _arbiter(
                         now, n, K, Q, C, A, P, H, D, in_channel, arrived, waits, M, inbox, waiting, out,
-                    )  # fmt: skip  # fmt: skip
+                    )  # fmt: skip
                 else:
                     out = _player(
                         now, n, K, Q, A, P, H, D, M, inbox, waiting, out,

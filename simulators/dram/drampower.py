@@ -30,8 +30,8 @@ from .energy import Activity
 from .standards import Standard
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-# Local names: compiled code takes them as constants.
 NOP, RD, WR, RDA, WRA, ACT, PRE, PREA, REFA = (
     CODE[name] for name in ("NOP", "RD", "WR", "RDA", "WRA", "ACT", "PRE", "PREA", "REFA")
 )  # fmt: skip
@@ -91,14 +91,14 @@ def _cycles(standard: Standard) -> Ints:
 
 
 @kernel
-def _split(cycle, command, bank, T, opened, out):
-    """Write (cycle, command, bank) of every command to ``out``, auto-precharge as a PRE of its own; returns how many."""
+def _split(cycle: Ints, command: Ints, bank: Ints, T: Ints, opened: Ints, out: Ints) -> int:
+    """Write (cycle, command, bank) of each command, auto-precharge as a PRE of its own; returns how many."""
     n = 0
     for i in range(len(cycle)):
         what, b = command[i], bank[i]
         if what == ACT:
             opened[b] = cycle[i]
-        elif what == RDA or what == WRA:
+        elif what in (RDA, WRA):
             after = T[READ_CLOSE] if what == RDA else T[WRITE_CLOSE]
             out[n, 0], out[n, 1], out[n, 2] = max(cycle[i] + after, opened[b] + T[ROW_ACTIVE]), PRE, b
             n += 1
@@ -109,7 +109,7 @@ def _split(cycle, command, bank, T, opened, out):
 
 
 @kernel
-def _self_refreshed(cycles, T, N):
+def _self_refreshed(cycles: int, T: Ints, N: Ints) -> tuple[int, int]:
     """Account for a self-refresh of some length; returns what is left of its first refresh: active, precharged."""
     active = min(cycles, T[REFRESH_OPEN])
     precharged = min(max(0, cycles - T[REFRESH_OPEN]), T[PRECHARGE])
@@ -120,8 +120,8 @@ def _self_refreshed(cycles, T, N):
 
 
 @kernel
-def _count(events, T, banks, N):
-    """Count what sorted events (n, 3) amount to. ``banks`` (2, banks) holds which are open now, and at power-down."""
+def _count(events: Ints, T: Ints, banks: Bools, N: Ints) -> None:
+    """Count what sorted events (n, 3) amount to. Rows of ``banks``: which are open, and which were at power-down."""
     is_open, before = banks[0], banks[1]
     n_open = 0
     state = NOP  # or the command that entered a low-power state
@@ -186,7 +186,7 @@ def _count(events, T, banks, N):
             state, closed_at = NOP, now + active + precharged
     last = events[-1, 1]
     done = T[READ_DONE] if last == RD else T[WRITE_DONE] if last == WR else T[ACTIVATE_DONE] if last == ACT else 0
-    if last == PRE or last == PREA:
+    if last in (PRE, PREA):
         done = T[PRECHARGE]
     end = events[-1, 0] + done - 1
     if state == PDEA:

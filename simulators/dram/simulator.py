@@ -29,6 +29,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -274,11 +275,11 @@ class Dram(Simulator):
                 column.append(value)
         return table
 
-    def reproduce(self, rows: Sequence[Mapping[str, str]]) -> Reproduction:
+    def reproduce(self, rows: Sequence[Mapping[str, str]], traces: Path | None = None) -> Reproduction:
         """Runs measured with DRAMSys 4.0; see ``.validation`` for the columns."""
         from .validation import reproduce
 
-        return reproduce(rows)
+        return reproduce(rows, traces)
 
 
 @lru_cache(maxsize=32)

@@ -36,11 +36,13 @@ used or not; a stalled array is gated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from archgym.errors import UsageError
 from archgym.metrics import Constraint, Metric
 from archgym.simulator import Reproduction, Seeds, Simulator
 from archgym.space import Codes, Columns, DesignSpace, Level
@@ -175,8 +177,10 @@ class Systolic(Simulator):
             "energy_j": (energy / c.batch).tolist(),
         }
 
-    def reproduce(self, rows: Sequence[Mapping[str, str]]) -> Reproduction:
+    def reproduce(self, rows: Sequence[Mapping[str, str]], traces: Path | None = None) -> Reproduction:
         """Layers measured with SCALE-Sim 3.0.0; see ``.validation`` for the columns."""
+        if traces is not None:
+            raise UsageError(f"traces: expected no folder, a table of layers names no traces, got '{traces}'")
         from .validation import reproduce
 
         return reproduce(rows)
