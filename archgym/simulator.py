@@ -10,6 +10,7 @@ class in ``archgym.registry.SIMULATORS`` or through the entry point group ``arch
 from __future__ import annotations
 
 import inspect
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,20 @@ Seeds = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class NoOptions:
     """The Config of a simulator that has none."""
+
+
+@dataclass(frozen=True)
+class CommandCheck:
+    """Whether a trace of commands is legal.
+
+    Attributes:
+        commands, violations: how many.
+        rules: one row of a table per broken rule; equal keys in all.
+    """
+
+    commands: int
+    violations: int
+    rules: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,14 @@ class Simulator(ABC):
             UsageError: there is no original tool, the table lacks a column, or a folder for a table without traces.
         """
         raise UsageError(f"{type(self).__name__} reproduces no original tool, so there is nothing to validate")
+
+    def check_commands(self, path: str | os.PathLike[str], device: str) -> CommandCheck:
+        """Whether a trace of commands to a device, from any simulator, keeps the device's rules.
+
+        Raises:
+            UsageError: the simulator knows no such traces, or a file is wrong.
+        """
+        raise UsageError(f"{type(self).__name__} has no traces of commands, so there is nothing to check")
 
     @final
     def simulate(self, codes: Codes, workload: Workload, *, seeds: Seeds | None = None) -> dict[str, npt.NDArray[Any]]:

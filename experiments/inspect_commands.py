@@ -227,13 +227,27 @@ def evaluate(
 
 def validate_table(
     simulator: Annotated[str, typer.Argument(help="Registered simulator.")],
-    table: Annotated[Path, typer.Argument(help="CSV measured with the original tool (.csv or .csv.gz).")],
+    table: Annotated[Path | None, typer.Argument(help="CSV measured with the original tool (.csv or .csv.gz).")] = None,
     traces: Annotated[
         Path | None, typer.Option("--traces", metavar="DIR", help="Folder of the memory traces that the table names.")
     ] = None,
+    commands: Annotated[
+        Path | None,
+        typer.Option("--commands", metavar="FILE", help="Instead: check that a trace of commands is legal."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Of --commands: a standard such as DDR4-2400, or a memspec file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Recompute a table measured with the original tool and compare column by column."""
+    """Recompute a table measured with the original tool and compare column by column; or check commands."""
+    if (table is None) == (commands is None):
+        raise UsageError("validate: expected either a table or --commands FILE")
+    if (commands is None) != (device is None) or (commands is not None and traces is not None):
+        raise UsageError("validate: --commands and --device go together, --traces goes with a table")
+    if commands is not None and device is not None:
+        return _check_commands(simulator, commands, device, as_json)
+    assert table is not None
     report = validate(simulator, table, traces=traces)
     if as_json:
         print_json(report.to_dict())
@@ -250,3 +264,18 @@ def validate_table(
     )
     console.print("PASS" if report.passed else ("FAIL" if checked else "FAIL: no row of this table could be checked"))
     return 0 if report.passed else 1
+
+
+def _check_commands(simulator: str, path: Path, device: str, as_json: bool) -> int:
+    check = SIMULATORS.load(simulator)().check_commands(path, device)
+    passed = check.violations == 0
+    if as_json:
+        print_json({**dataclasses.asdict(check), "pass": passed})
+        return 0 if passed else 1
+    console = make_console()
+    if check.rules:
+        rows = [[str(value) for value in row.values()] for row in check.rules]
+        show_table(console, f"rules of {device} that {path.name} breaks", list(check.rules[0]), rows)
+    verdict = "PASS" if passed else "FAIL"
+    console.print(f"{verdict}: {number(check.commands)} commands, {number(check.violations)} violations")
+    return 0 if passed else 1

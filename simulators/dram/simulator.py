@@ -36,16 +36,17 @@ import numpy as np
 
 from archgym.errors import UsageError
 from archgym.metrics import Metric
-from archgym.simulator import Reproduction, Simulator
+from archgym.simulator import CommandCheck, Reproduction, Simulator
 from archgym.space import Codes, DesignSpace, Level
 from archgym.trace import Trace
 from archgym.workload import Workload
 
 from . import controller as k
+from .command_trace import read_commands
 from .mapping import AddressMapping, load_mapping, preset
 from .memory import COMPAT, Memory, Requests, Run, counters_suffice, prepare, run
 from .space import Fixed, canonical, policy_of, space
-from .standards import Standard, load_standard
+from .standards import Standard, load_memspec, load_standard
 from .statistics import QUANTILES, STATISTICS, request_times, summary
 
 _ENERGIES = (
@@ -274,6 +275,18 @@ class Dram(Simulator):
             for column, value in zip(table.values(), values, strict=True):
                 column.append(value)
         return table
+
+    def check_commands(self, path: str | os.PathLike[str], device: str) -> CommandCheck:
+        """Whether a trace of DRAM commands is legal, by the checker, which shares nothing with the controller.
+
+        Args:
+            path: CSV, see ``.command_trace``. device: name of a standard, or a memspec file.
+        """
+        from .checker import Checker, summary
+
+        checker = Checker(load_memspec(device))
+        report = checker.check(read_commands(path))
+        return CommandCheck(report.commands, report.total, summary(report, checker.rules))
 
     def reproduce(self, rows: Sequence[Mapping[str, str]], traces: Path | None = None) -> Reproduction:
         """Runs measured with DRAMSys 4.0; see ``.validation`` for the columns."""

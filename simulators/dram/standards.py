@@ -153,13 +153,24 @@ def load_standard(name_or_path: str | os.PathLike[str]) -> Standard:
         UsageError: the file cannot be read, or see `from_memspec`.
     """
     text = os.fspath(name_or_path)
+    shipped = _SHIPPED.get(text)
+    return from_memspec(load_memspec(text), shipped or text, name=text if shipped else Path(text).stem)
+
+
+def load_memspec(name_or_path: str | os.PathLike[str]) -> Any:
+    """The JSON content behind `load_standard`, unread.
+
+    Raises:
+        UnknownNameError: neither a known name nor a path that ends in ``.json``.
+        UsageError: the file cannot be read.
+    """
+    text = os.fspath(name_or_path)
     if text in _SHIPPED:
-        file = _SHIPPED[text]
-        data = json.loads(files("archgym.simulators.dram").joinpath("standards", file).read_text(encoding="utf-8"))
-        return from_memspec(data, file, name=text)
+        file = files("archgym.simulators.dram").joinpath("standards", _SHIPPED[text])
+        return json.loads(file.read_text(encoding="utf-8"))
     if not text.lower().endswith(".json"):
         raise UnknownNameError("DRAM standard", text, _SHIPPED)
-    return from_memspec(read_json(text), text, name=Path(text).stem)
+    return read_json(text)
 
 
 def from_memspec(data: Mapping[str, Any], where: str, name: str = "") -> Standard:
