@@ -18,7 +18,7 @@ ProblemArgument = Annotated[
 ]
 WorkloadOption = Annotated[
     list[Path] | None,
-    typer.Option("--workload", help="Workload file (.csv, .json), repeatable; PROBLEM: simulator/objective."),
+    typer.Option("--workload", help="Workload file (.csv, .json, .stl), repeatable; PROBLEM: simulator/objective."),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -29,7 +29,7 @@ def run(arguments, folder):
 
 def test_there_are_blocks_to_run():
     assert len(PYTHON) == 4
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 13
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))

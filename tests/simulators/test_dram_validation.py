@@ -237,7 +237,7 @@ def test_the_command_prints_a_line_per_question(capsys, tmp_path):
     [("total_time_ns", 1 + 1e-9, 1), ("bw_gbps", 1.01, 1), ("energy_pj", 1.002, 1), ("power_mw", 1.001, 0)],
 )
 def test_an_altered_number_is_found(capsys, tmp_path, column, factor, status):
-    """A picosecond of the time; a part in a hundred of a rounded bandwidth; energy beyond, power within 0.1 and 0.2 %."""
+    """A picosecond too long, a bandwidth off by 1 %, energy beyond its 0.1 %; power within its 0.2 %."""
     rows = few()
     rows[0][column] = repr(float(rows[0][column]) * factor)
     table = write(tmp_path / "altered.csv", rows)
@@ -267,8 +267,9 @@ def test_an_altered_number_is_found(capsys, tmp_path, column, factor, status):
 )
 def test_a_wrong_cell_is_named_with_its_line(tmp_path, change, message):
     table = write(tmp_path / "table.csv", [few()[0] | change])
-    with pytest.raises(UsageError, match=f"{re.escape(str(table))}:2: ?.*{re.escape(message)}|{re.escape(message)}"):
+    with pytest.raises(UsageError, match=re.escape(message)) as error:
         validate("dram", table, traces=DATA)
+    assert f"{table}:2" in str(error.value)
 
 
 def test_a_missing_column_or_folder_is_named(tmp_path):
