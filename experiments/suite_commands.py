@@ -12,8 +12,10 @@ from archgym.errors import UsageError
 from archgym.executor import make_executor
 from archgym.problem import Problem
 from archgym.suite.build import build
+from archgym.suite.difficulty import BUDGETS, difficulty
 from archgym.suite.problems import PROBLEMS, known
 from archgym.suite.tabulate import build_table
+from archgym.table import LARGEST
 from archgym.table_file import check_table_path, write_table
 
 from .options import (
@@ -45,8 +47,13 @@ def list_problems(as_json: JsonOption = False) -> None:
             rows.append([name, "", "", "", "", "not built yet"])
         else:
             share = [f"{found[f'within_{p}_percent']:.2e}" for p in (1, 5)]
-            rows.append([name, found["designs"], found["feasible"], *share, f"{found['optimum']['reward']:.6f}"])
-    show(make_console(), "suite", ["problem", "designs", "feasible", "within 1 %", "within 5 %", "best reward"], rows)
+            gaps = found.get("random_gaps", {})
+            median = [f"{gaps[str(budget)]:.2%}" if str(budget) in gaps else "" for budget in BUDGETS]
+            best = f"{found['optimum']['reward']:.6f}"
+            rows.append([name, found["designs"], found["feasible"], *share, *median, best])
+    columns = [f"random gap @{budget}" for budget in BUDGETS]
+    header = ["problem", "designs", "feasible", "within 1 %", "within 5 %", *columns, "best reward"]
+    show(make_console(), "suite", header, rows)
 
 
 @app.command("build")
@@ -59,7 +66,7 @@ def build_problem(
     jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
     out: Annotated[Path | None, typer.Option(help="JSON file to write; default: print it.")] = None,
 ) -> None:
-    """Enumerate a problem: optimum, Pareto front, share of near-optimal designs."""
+    """Enumerate a problem: optimum, front, share of near-optimal designs, median gap of random search."""
     ready = Problem(problem_spec(problem, workload, settings, limits))
     workers = make_executor(executor, jobs)
     with StudyBar(ready.space.size, f"enumerate {problem}") as bar:
@@ -67,6 +74,8 @@ def build_problem(
             result = build(ready, executor=workers, on_chunk=bar.at)
         finally:
             workers.close()
+    if ready.space.size <= LARGEST:
+        result["random_gaps"] = {str(budget): gap for budget, gap in difficulty(ready).random_gaps}
     text = json.dumps(result, indent=1) + "\n"
     if out is None:
         typer.echo(text, nl=False)

@@ -18,6 +18,21 @@ _KIB_9 = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 _MEMORIES_4 = ("LPDDR4-3200 x32", "DDR4-2400 x64", "DDR4-2400 2x64", "HBM2 1 stack")
 _KIB_5 = (16, 64, 256, 512, 2048)
 
+_READS = ("stream", "random", "cloud-1", "cloud-2")
+_WRITES = ("gen-mixed", "gen-hotrow")
+_HARDER = (("edp", "edp"), ("p99", "p99"))
+_CONTENDED = ("gen-sources", "gen-strided")
+
+
+def _controllers(trace: str, objective: str) -> ProblemSpec:
+    """Memory controllers, served by a table of the enumerated space."""
+    return ProblemSpec("tabular", (trace,), objective, sim={"table": f"dram-rl-{trace}"})
+
+
+def _modern(trace: str) -> ProblemSpec:
+    return ProblemSpec("tabular", (trace,), "edp", sim={"table": f"dram-ddr4-{trace}"})
+
+
 PROBLEMS: dict[str, ProblemSpec] = {
     # 12 x 12 x 3 x 9^3 x 4 = 1,259,712 designs
     "systolic-resnet50-edp-1m": ProblemSpec(
@@ -47,6 +62,11 @@ PROBLEMS: dict[str, ProblemSpec] = {
             "memory": _MEMORIES_4,
         },
     ),
+    # ArchGym's 442,368 memory controllers (DDR3-1600) on its four traces, which only read, and on two that write
+    **{f"dram-rl-{trace}-edp": _controllers(trace, "edp") for trace in _READS},
+    **{f"dram-rl-{trace}-{name}": _controllers(trace, objective) for trace in _WRITES for name, objective in _HARDER},
+    # DDR4-2400 with address maps, ranks, write buffer and row-hit cap: 8,640 designs
+    **{f"dram-ddr4-{trace}-edp": _modern(trace) for trace in _CONTENDED},
 }
 
 
