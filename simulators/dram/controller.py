@@ -970,45 +970,51 @@ def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: s
     for rank in range(ch * K[RANKS], (ch + 1) * K[RANKS]):
         rank_row = R[rank, RANK_ROW]
         window = R[rank, FAW_0 + R[rank, FAW_AT]] + T[FAW_GAP, ACT]
-        command, sequence, bank = R[rank, PD_COMMAND], POWER_DOWN_SEQUENCE, rank * per_rank
-        if command == NOP:
-            command, sequence = R[rank, REF_COMMAND], 0
-            if command != NOP:
-                bank = R[rank, REF_BANK]
-        if command != NOP:
+        # A rank's power-down command goes before all others; they still count for when to look again.
+        command = R[rank, PD_COMMAND]
+        sleeps = command != NOP
+        if sleeps:
             candidates += 1
+            t = max(row_bus, X[rank_row, command])
+            wake = min(wake, t if t != ignored else NEVER)
+            order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + POWER_DOWN_SEQUENCE
+            if order < row_order:
+                row_order, row_time, row_bank = order, t, -2 - rank
+        command = R[rank, REF_COMMAND]
+        if command != NOP:
             t = max(row_bus, X[rank_row, command])
             if command == PRE or command == REFB or command == REFSB or command == PRESB:
                 step = K[BANKS] if command == REFSB or command == PRESB else per_rank
-                for b in range(bank, (rank + 1) * per_rank, step):
+                for b in range(R[rank, REF_BANK], (rank + 1) * per_rank, step):
                     t = max(t, max(X[b, command], X[B[b, BANK_GROUP], command]))
                 if T[FAW_GAP, command] > NO_RULE:
                     t = max(t, window - T[FAW_GAP, ACT] + T[FAW_GAP, command])
             wake = min(wake, t if t != ignored else NEVER)
-            order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence
-            if order < row_order:
-                row_order, row_time, row_bank = order, t, -2 - rank
-        if R[rank, PD_COMMAND] == NOP:
-            for bank in range(rank * per_rank, (rank + 1) * per_rank):
-                if B[bank, STALE] >= threshold:
-                    _choose(bank, K, B, R, C, Q)
-                command = B[bank, COMMAND]
-                if command != NOP:
-                    candidates += 1
-                    column = command < ACT
-                    t = col_bus if column else row_bus
-                    t = max(max(t, X[bank, command]), X[rank_row, command])
-                    t = max(t, X[B[bank, BANK_GROUP], command])
-                    t = max(t, window if command == ACT else 0)
-                    wake = min(wake, t if t != ignored else NEVER)
-                    sequence = B[bank, PICK_SEQUENCE]
-                    order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
-                    row = NEVER if column else order
-                    col = order if column and (any_sequence or sequence == C[ch, NEXT_COLUMN]) else NEVER
-                    if row < row_order:
-                        row_order, row_time, row_bank = row, t, bank
-                    if col < col_order:
-                        col_order, col_time, col_bank = col, t, bank
+            order = (t + T[LENGTH, command]) << SEQUENCE_BITS
+            if not sleeps:
+                candidates += 1
+                if order < row_order:
+                    row_order, row_time, row_bank = order, t, -2 - rank
+        for bank in range(rank * per_rank, (rank + 1) * per_rank):
+            if B[bank, STALE] >= threshold:
+                _choose(bank, K, B, R, C, Q)
+            command = B[bank, COMMAND]
+            if command != NOP:
+                column = command < ACT
+                t = col_bus if column else row_bus
+                t = max(max(t, X[bank, command]), X[rank_row, command])
+                t = max(t, X[B[bank, BANK_GROUP], command])
+                t = max(t, window if command == ACT else 0)
+                wake = min(wake, t if t != ignored else NEVER)
+                sequence = B[bank, PICK_SEQUENCE]
+                order = NEVER if sleeps else ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
+                row = NEVER if column else order
+                col = order if column and (any_sequence or sequence == C[ch, NEXT_COLUMN]) else NEVER
+                candidates += 0 if sleeps else 1
+                if row < row_order:
+                    row_order, row_time, row_bank = row, t, bank
+                if col < col_order:
+                    col_order, col_time, col_bank = col, t, bank
     if K[TWO_BUSES] == 1:  # between the two buses, lengths do not count
         mask = (1 << SEQUENCE_BITS) - 1
         row_order = row_order if row_time == NEVER else (row_time << SEQUENCE_BITS) + (row_order & mask)
@@ -1160,11 +1166,8 @@ def _evaluate(ch, now, K, B, R, C, Q, E, N, X, T, in_channel, offset, P, H, D, M
                 request, rank = picked[ch, CHOICE_REQUEST], picked[ch, CHOICE_RANK]
                 if N[N_COMMANDS] < K[RECORD]:
                     at = N[N_COMMANDS]
-                    record[at, REC_CYCLE], record[at, REC_COMMAND], record[at, REC_BANK] = (
-                        now // K[CYCLE],
-                        command,
-                        bank,
-                    )
+                    record[at, REC_CYCLE] = now // K[CYCLE]
+                    record[at, REC_COMMAND], record[at, REC_BANK] = command, bank
                     record[at, REC_ROW] = Q[request, Q_ROW] if request >= 0 else -1
                     record[at, REC_REQUEST] = request
                 _account(command, bank, rank, now, K, B, R, E, N)
@@ -1442,6 +1445,15 @@ def _play(
             out = outbox
             found = _runnable(now, first_round, K, P, H, D, order, queued)
             first_round = False
+            if not started:  # the trace player's first request, announced before controllers first look
+                started = True
+                A[SEND_AT] = Q[0, Q_ARRIVE] if K[WINDOW] == 0 else 0
+                Q[0, Q_SENT] = A[SEND_AT]
+                _notify(N_EVENT * channels, A[SEND_AT], P, H, D, now)
+                if A[SEND_AT] == now:
+                    M[out] = TO_ARBITER_REQUEST
+                    out += 1
+                    A[SEND_AT] = NEVER
             for place in range(found):
                 process = order[place]
                 if process < channels:
@@ -1459,15 +1471,6 @@ def _play(
                     out = _player(
                         now, n, K, Q, A, P, H, D, M, inbox, waiting, out,
                     )  # fmt: skip
-            if not started:  # the trace player's first request
-                started = True
-                A[SEND_AT] = Q[0, Q_ARRIVE] if K[WINDOW] == 0 else 0
-                Q[0, Q_SENT] = A[SEND_AT]
-                _notify(N_EVENT * channels, A[SEND_AT], P, H, D, now)
-                if A[SEND_AT] == now:
-                    M[out] = TO_ARBITER_REQUEST
-                    out += 1
-                    A[SEND_AT] = NEVER
             if H[0] >= 0:
                 inbox, outbox, waiting = outbox, inbox, out - outbox
             else:  # all messages of this round, and those that follow from them

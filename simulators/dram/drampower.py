@@ -30,7 +30,6 @@ from .energy import Activity
 from .standards import Standard
 
 Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 NOP, RD, WR, RDA, WRA, ACT, PRE, PREA, REFA = (
     CODE[name] for name in ("NOP", "RD", "WR", "RDA", "WRA", "ACT", "PRE", "PREA", "REFA")
@@ -40,9 +39,9 @@ PDEA, PDXA, PDEP, PDXP, SREFEN, SREFEX = (
 )  # fmt: skip
 
 # Cycles that the bookkeeping needs.
-(READ_CLOSE, WRITE_CLOSE, ROW_ACTIVE, REFRESH_OPEN, PRECHARGE, READ_DONE, WRITE_DONE, ACTIVATE_DONE, N_CYCLES) = range(
-    9
-)
+(
+    READ_CLOSE, WRITE_CLOSE, ROW_ACTIVE, REFRESH_OPEN, PRECHARGE, READ_DONE, WRITE_DONE, ACTIVATE_DONE, N_CYCLES,
+) = range(9)  # fmt: skip
 
 # Fields of an Activity, in its order.
 (
@@ -75,7 +74,7 @@ def replay(standard: Standard, commands: Commands, ranks: int) -> Activity:
     # in order of time; of several at once PRE comes first
     events = events[np.argsort(2 * events[:, 0] + (events[:, 1] != PRE), kind="stable")]
     counts = np.zeros(N_ACTIVITY, np.int64)
-    _count(np.ascontiguousarray(events), cycles, np.zeros((2, banks), np.bool_), counts)
+    _count(np.ascontiguousarray(events), cycles, np.zeros((2, banks), np.int64), counts)
     return Activity(*counts.tolist())
 
 
@@ -85,7 +84,7 @@ def _cycles(standard: Standard) -> Ints:
     out[READ_CLOSE] = t.get("AL", 0) + (max(4, t["RTP"]) if standard.family == "DDR3" else t["RTP"])
     out[WRITE_CLOSE] = t["WL"] + burst + t["WR"]
     out[ROW_ACTIVE], out[REFRESH_OPEN], out[PRECHARGE] = t["RAS"], t["RFC"] - t["RP"], t["RP"]
-    out[READ_DONE] = t["RL"] + t["DQSCK"] + 1 + burst
+    out[READ_DONE] = t["RL"] + t.get("DQSCK", 0) + 1 + burst
     out[WRITE_DONE], out[ACTIVATE_DONE] = out[WRITE_CLOSE], t["RCD"]
     return out
 
@@ -120,9 +119,9 @@ def _self_refreshed(cycles: int, T: Ints, N: Ints) -> tuple[int, int]:
 
 
 @kernel
-def _count(events: Ints, T: Ints, banks: Bools, N: Ints) -> None:
-    """Count what sorted events (n, 3) amount to. Rows of ``banks``: which are open, and which were at power-down."""
-    is_open, before = banks[0], banks[1]
+def _count(events: Ints, T: Ints, is_open: Ints, N: Ints) -> None:
+    """Count what sorted events (n, 3) amount to. Rows of ``is_open``: of each bank, now and at power-down."""
+    banks = is_open.shape[1]
     n_open = 0
     state = NOP  # or the command that entered a low-power state
     opened_at, closed_at = 0, 0  # closed_at: may lie ahead, during a refresh
@@ -133,14 +132,14 @@ def _count(events: Ints, T: Ints, banks: Bools, N: Ints) -> None:
             N[READS] += 1
         elif what == WR:
             N[WRITES] += 1
-        elif what == ACT and not is_open[bank]:
+        elif what == ACT and is_open[0, bank] == 0:
             N[ACTIVATES] += 1
             if n_open == 0:
                 opened_at = now
                 N[PRECHARGED] += max(0, now - closed_at)
-            is_open[bank] = True
+            is_open[0, bank] = 1
             n_open += 1
-        elif (what == PRE and is_open[bank]) or (what == PREA and n_open > 0):
+        elif (what == PRE and is_open[0, bank] == 1) or (what == PREA and n_open > 0):
             closed = 1 if what == PRE else n_open
             N[PRECHARGES] += closed
             n_open -= closed
@@ -148,20 +147,23 @@ def _count(events: Ints, T: Ints, banks: Bools, N: Ints) -> None:
                 N[ACTIVE] += now - opened_at
                 closed_at = now
             if what == PRE:
-                is_open[bank] = False
+                is_open[0, bank] = 0
             else:
-                is_open[:] = False
+                for b in range(banks):
+                    is_open[0, b] = 0
         elif what == REFA:
             N[REFRESHES] += 1
             N[PRECHARGED] += max(0, now - closed_at)
             N[ACTIVE] += T[REFRESH_OPEN]
             opened_at = now
             closed_at = now + T[REFRESH_OPEN]
-            is_open[:] = False
             n_open = 0
+            for b in range(banks):
+                is_open[0, b] = 0
         elif what == PDEA:
             N[ACTIVE] += now - opened_at
-            before[:] = is_open
+            for b in range(banks):
+                is_open[1, b] = is_open[0, b]
             state, down_at = PDEA, now
         elif what == PDEP:
             N[PRECHARGED] += max(0, now - closed_at)
@@ -173,8 +175,10 @@ def _count(events: Ints, T: Ints, banks: Bools, N: Ints) -> None:
             if state == PDEA:
                 N[ACTIVE_DOWN] += now - down_at
             state, opened_at = NOP, now
-            is_open[:] = before
-            n_open = before.sum()
+            n_open = 0
+            for b in range(banks):
+                is_open[0, b] = is_open[1, b]
+                n_open += is_open[1, b]
         elif what == PDXP:
             if state == PDEP:
                 N[PRECHARGED_DOWN] += now - down_at

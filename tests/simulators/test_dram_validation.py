@@ -286,6 +286,23 @@ def test_a_missing_column_or_folder_is_named(tmp_path):
         validate("dram", table, traces=tmp_path)
 
 
+def test_registered_workloads_need_no_folder(tmp_path):
+    """ArchGym's own traces ship with the package, under their names or its files' names."""
+    names = ("stream", "cloud-2", "chstone-aes_32")
+    rows = [row for row in read_table(REFERENCE) if row["system"] == "ddr3_1600_rbc" and row["complete"] == "1"]
+    report = validate("dram", write(tmp_path / "t.csv", [next(r for r in rows if r["trace"] == n) for n in names]))
+    assert report.passed
+    assert report.rows == 3
+    assert not wrong(report)
+
+
+def test_a_damaged_archive_is_no_table(tmp_path):
+    path = tmp_path / "table.csv.gz"
+    path.write_bytes(REFERENCE.read_bytes()[:2000])
+    with pytest.raises(UsageError, match="cannot read"):
+        validate("dram", path)
+
+
 def test_a_simulator_without_traces_refuses_their_folder():
     with pytest.raises(UsageError, match="names no traces"):
         validate("systolic", DATA.parent / "systolic" / "gemm.csv", traces=DATA)
