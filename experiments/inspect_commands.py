@@ -138,7 +138,8 @@ def _show_problem(console: Console, problem: Problem, as_json: bool, influential
     shown = [[name, m.unit, problem.baseline_metrics[name], m.doc] for name, m in problem.metrics.items()]
     show_table(console, "metrics", ["metric", "unit", "at the baseline", "meaning"], shown)
     limits = [[c.name, c.unit, c.doc] for c in problem.simulator.constraints]
-    show_table(console, "physical constraints", ["constraint", "unit of slack", "meaning"], limits)
+    if limits:
+        show_table(console, "physical constraints", ["constraint", "unit of slack", "meaning"], limits)
     options = [[key, str(value)] for key, value in defaults.items()]
     show_table(console, "--set sim.KEY=VALUE", ["key", "value"], options)
 
@@ -178,7 +179,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--design", metavar="PARAMETER=LEVEL", help="Levels of one design; the rest is the baseline."),
     ] = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Also print the table of layers.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also print its parts: layers of a network, sources of a trace.")
+    ] = False,
     workload: WorkloadOption = None,
     settings: SetOption = None,
     limits: LimitOption = None,
@@ -218,9 +221,10 @@ def evaluate(
     of_what = f" ({ready.spec.aggregate} over {names}, each metric on its own)" if len(ready.workloads) > 1 else ""
     show_table(console, f"metrics{of_what}", ["metric", "value", "unit", "meaning"], rows)
     shown = [[name, value, "ok" if value <= 0 else "VIOLATED"] for name, value in slacks.items()]
-    show_table(console, "constraints: (value - limit) / |limit|", ["constraint", "relative violation", ""], shown)
+    if shown:
+        show_table(console, "constraints: (value - limit) / |limit|", ["constraint", "relative violation", ""], shown)
     for name, table in tables.items():
-        columns_table(console, f"layers of {name}", table)
+        columns_table(console, f"parts of {name}", table)
     verdict = f"reward {outcome['reward']:.6g}" if outcome["feasible"] else f"infeasible: {outcome['reason']}"
     console.print(verdict, soft_wrap=True)
 
