@@ -1239,6 +1239,7 @@ def _initialise(n, K, Q, B, R, C, E, A, P, H, offset):
         C[ch, BUS_FREE] = K[FIRST_COMMAND]
         C[ch, COLUMN_BUS_FREE] = K[FIRST_COMMAND]
         C[ch, CHANGED] = 1
+        C[ch, LAST_BANK] = ch * K[RANKS] * per_rank
         C[ch, QUEUE_HEAD] = offset[ch]
         C[ch, QUEUE_TAIL] = offset[ch]
     for field in (SEND_AT, DONE_AT, DELIVER_AT):

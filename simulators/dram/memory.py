@@ -105,9 +105,10 @@ class Policy:
         for name, low in (("buffer_size", 1), ("max_active", 1), ("max_postponed", 0), ("max_pulled_in", 0)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name}: expected at least {low}, got {getattr(self, name)}")
-        if not 0 <= self.write_low <= self.write_high or self.hit_cap < 0:
+        low, high = self.write_low, self.write_high
+        if not (0 <= low < high or low == high == 0) or self.hit_cap < 0:  # equal ones would end what they begin
             raise UsageError(
-                f"write_low, write_high, hit_cap: expected 0 <= write_low <= write_high and hit_cap >= 0, "
+                f"write_low, write_high, hit_cap: expected 0 <= write_low < write_high (or both 0) and hit_cap >= 0, "
                 f"got {self.write_low}, {self.write_high}, {self.hit_cap}"
             )
 

@@ -164,7 +164,8 @@ def outcome(simulator, design, trace):
     if not result.finished_all:
         return None
     times = (result.sent, result.accepted, result.finished, result.outcome)
-    return [column.tobytes() for column in times], simulator._metrics(result, requests, trace)
+    metrics = simulator._metrics(result, requests, trace)
+    return [column.tobytes() for column in times], repr(metrics)  # the shortest text that is this float
 
 
 def check_rule(rule, space, compat, *, reads_only, n, seed):
@@ -202,7 +203,7 @@ def classes(rules=RULES):
 @pytest.mark.parametrize(("rule", "space", "compat", "reads_only"), [*classes()])
 def test_members_of_a_rule_are_alike(rule, space, compat, reads_only):
     """Bit for bit: every metric, and when each request was sent, accepted and answered."""
-    assert check_rule(rule, space, compat, reads_only=reads_only, n=40, seed=1) >= 15
+    assert check_rule(rule, space, compat, reads_only=reads_only, n=20, seed=1) >= 8
 
 
 @pytest.mark.slow
@@ -244,3 +245,117 @@ def test_random_designs_behave_as_their_representatives(space, compat):
 @pytest.mark.parametrize(("space", "compat"), KINDS)
 def test_thousands_of_random_designs_behave_as_their_representatives(space, compat):
     assert check_random(space, compat, n=6000, seed=4) >= 3000
+
+
+# ---- how many there are ----------------------------------------------------------------------------------
+
+
+def count_classes(space, standard, *, reads_only, compat):
+    """Different designs of an ArchGym space, by their representatives; no rule looks at the limits of refresh."""
+    simulator = simulator_of(standard, space, compat)
+    trace = traces.random_access(2, write_share=0.0 if reads_only else 1.0)
+    design_space = simulator.design_space(trace)
+    at = {p.name: i for i, p in enumerate(design_space.parameters)}
+    limits = [at["RefreshMaxPostponed"], at["RefreshMaxPulledin"]]
+    total = 0
+    for refresh, combinations in ((0, 1), (1, int(np.prod(np.array(design_space.nvec)[limits])))):
+        shape = np.array(design_space.nvec)
+        shape[[*limits, at["RefreshPolicy"]]] = 1
+        codes = np.indices(shape).reshape(len(shape), -1).T.astype(np.int64)
+        codes[:, at["RefreshPolicy"]] = refresh
+        representatives = simulator.canonical(codes, trace)
+        assert (representatives[:, at["RefreshPolicy"]] == refresh).all()
+        numbers = np.ravel_multi_index(tuple(representatives.T), tuple(design_space.nvec))
+        assert np.array_equal(simulator.canonical(representatives, trace), representatives)  # idempotent
+        total += combinations * len(np.unique(numbers))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("space", "compat", "reads", "mixed"),
+    [
+        ("archgym-rl", "", 16_116, 38_148),  # of 442,368
+        ("archgym-rl", COMPAT, 31_280, 67_898),
+        ("archgym-search", "", 1_652_820, 3_983_460),  # of 28,311,552
+        ("archgym-search", COMPAT, 3_458_000, 7_934_810),
+    ],
+)
+def test_how_many_controllers_differ(space, compat, reads, mixed):
+    found = [count_classes(space, "DDR3-1600", reads_only=r, compat=compat) for r in (True, False)]
+    assert found == [reads, mixed]
+
+
+def test_pseudo_channels_keep_who_sorts_apart():
+    """Without rule 6 as many as in compat mode, where rule 2 holds of ReadWrite instead of Bankwise."""
+    assert count_classes("archgym-rl", "HBM2-2000", reads_only=False, compat="") == 67_898
+
+
+# ---- what is not merged is alive -------------------------------------------------------------------------
+
+
+def times_of(simulator, trace, **knobs):
+    space = simulator.design_space(trace)
+    design = simulator.baseline(trace) | {"RefreshPolicy": "NoRefresh"} | knobs
+    memory = simulator.memory(space.design(space.encode([design])[0]))
+    return run(memory, policy_of(design), prepare(trace, memory)).finished.tolist()
+
+
+def test_refreshes_pulled_in_delay_a_read_of_a_sparse_trace():
+    """DDR3: due at 6240, each takes 88 cycles. A read after two of them waits for a third only if three may come."""
+    simulator = simulator_of("DDR3-1600", "archgym-rl", "")
+    trace = Trace("one", np.array([0]), False, np.array([6240 + 2 * 88 + 1]), 800.0)
+    assert times_of(simulator, trace, RefreshPolicy="AllBank", RefreshMaxPulledin=1) == [6240 + 2 * 88 + 1 + 24]
+    assert times_of(simulator, trace, RefreshPolicy="AllBank", RefreshMaxPulledin=2) == [6240 + 3 * 88 + 24]
+
+
+def test_the_response_queue_is_alive_under_the_simple_arbiter():
+    """DDR3, three reads of one bank, the last a hit served second: in order of arrival it is answered last."""
+    simulator = simulator_of("DDR3-1600", "archgym-rl", "")
+    trace = Trace("three", np.array([0, 1 << 27, 64]), False, np.arange(3), 800.0)
+    knobs = {"Arbiter": "Simple", "Scheduler": "FrFcfs", "PagePolicy": "Open", "RequestBufferSize": 8}
+    assert times_of(simulator, trace, RespQueue="Fifo", **knobs)[2] < 40
+    assert times_of(simulator, trace, RespQueue="Reorder", **knobs)[2] > 60
+
+
+ALIVE = [
+    ("full", {"PagePolicy": "Closed", "Scheduler": "Fifo", "WriteHighWatermark": 8}, {"Scheduler": "FrFcfs"}, False),
+    ("full", {"PagePolicy": "Closed", "Scheduler": "Fifo"}, {"Scheduler": "FrFcfsGrp"}, False),
+    ("full", {"WriteHighWatermark": 16, "WriteLowWatermark": 0}, {"WriteLowWatermark": 75}, False),
+    ("archgym-rl", {"Scheduler": "FrFcfsGrp"}, {"Scheduler": "FrFcfs"}, False),
+    ("archgym-rl", {"SchedulerBuffer": "ReadWrite", "RequestBufferSize": 1, "Scheduler": "Fifo"},
+     {"Scheduler": "FrFcfs"}, False),
+    ("archgym-rl", {"Arbiter": "Fifo", "MaxActiveTransactions": 8, "RequestBufferSize": 4, "SchedulerBuffer": "Shared"},
+     {"SchedulerBuffer": "Bankwise"}, True),
+    ("full", {"Arbiter": "Reorder", "RespQueue": "Reorder", "Channels": 4, "AddressMapping": "row-column-bank"},
+     {"Arbiter": "Fifo"}, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("space", "premise", "change", "reads_only"), ALIVE)
+def test_a_premise_of_a_rule_is_needed(space, premise, change, reads_only):
+    """Just outside a rule, designs stay apart, and some runs of them differ."""
+    differ = 0
+    for seed in range(30):
+        rng = np.random.default_rng([6, seed])
+        simulator, trace = simulator_of("DDR3-1600", space, ""), random_trace(rng, reads_only=reads_only)
+        design_space = simulator.design_space(trace)
+        base = design_space.design(design_space.sample(1, rng)[0])
+        base |= {"CmdMux": "Oldest"} if space == "full" else {}
+        pair = design_space.encode([base | premise, base | premise | change])
+        merged = simulator.canonical(pair, trace)
+        if not np.array_equal(merged[0], merged[1]):  # another rule may hold
+            one, other = (outcome(simulator, design_space.design(code), trace) for code in pair)
+            differ += one != other
+    assert differ > 0
+
+
+def test_pseudo_channels_have_data_out_of_order():
+    """HBM2: a write on the other pseudo channel is done before an older read, so it matters who sorts."""
+    simulator, differ = simulator_of("HBM2-2000", "archgym-rl", ""), 0
+    for seed in range(10):
+        trace = random_trace(np.random.default_rng([7, seed]), reads_only=False)
+        knobs = {"Arbiter": "Reorder", "MaxActiveTransactions": 128}
+        differ += times_of(simulator, trace, RespQueue="Fifo", **knobs) != times_of(
+            simulator, trace, RespQueue="Reorder", **knobs
+        )
+    assert differ > 0
