@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -14,7 +15,8 @@ from archgym.problem import Problem
 from archgym.space import Codes
 
 EXECUTORS = ("serial", "threads")
-_MIN_ROWS = 16  # below this a thread costs more than it saves
+_LEAST_SECONDS = 1e-3  # declared cost of what is handed to another thread
+_PIECES = 8  # per thread
 
 
 class Executor(Protocol):
@@ -59,7 +61,9 @@ class Threads:
     def simulate(
         self, problem: Problem, codes: Codes, seeds: npt.NDArray[np.int64] | None
     ) -> Mapping[str, npt.NDArray[Any]]:
-        pieces = max(1, min(self._jobs, len(codes) // _MIN_ROWS))
+        # several pieces a thread, so that a slow one does not keep the others waiting; none too small to be worth it
+        least = max(1, math.ceil(_LEAST_SECONDS / problem.cost_seconds))
+        pieces = 1 if self._jobs == 1 else max(1, min(_PIECES * self._jobs, len(codes) // least))
         if pieces == 1:
             return problem.simulate(codes, seeds)
         edges = [len(codes) * i // pieces for i in range(pieces + 1)]

@@ -76,9 +76,9 @@ def no_writes(case, rng):
     if not case.reads_only:
         return None
     change = [
-        {"Scheduler": pick(rng, ("FrFcfs", "FrFcfsGrp"))},
-        {"SchedulerBuffer": pick(rng, ("Shared", "ReadWrite"))},
-        {"WriteHighWatermark": pick(rng, (0, 8, 64)), "WriteLowWatermark": pick(rng, (0, 25, 75))},
+        {"Scheduler": "FrFcfsGrp"},
+        {"SchedulerBuffer": "ReadWrite"},
+        {"WriteHighWatermark": pick(rng, (8, 16, 64)), "WriteLowWatermark": pick(rng, (0, 25, 75))},
     ]
     which = int(rng.integers(3 if "WriteHighWatermark" in case.levels else 2))
     fixed = [{"Scheduler": "FrFcfs"}, {"SchedulerBuffer": "Shared"}, {"WriteHighWatermark": 0, "WriteLowWatermark": 0}]
