@@ -69,7 +69,8 @@ def test_committed_results_belong_to_the_code(name):
     assert float(evaluation.reward[0]) == pytest.approx(found["optimum"]["reward"], rel=1e-12)
     for point in found["front"]:  # every committed point of the front is reproduced
         again = problem.evaluate(problem.space.encode([point["design"]]))
-        assert float(again.metrics["energy"][0]) == pytest.approx(point["energy"], rel=1e-12)
+        for term in problem.objective.terms:
+            assert float(again.metrics[term.metric][0]) == pytest.approx(point[term.metric], rel=1e-12)
 
 
 def test_the_named_restriction_has_more_than_a_million_designs():

@@ -84,12 +84,8 @@ def case(seed):
 
 
 def play(memory, policy, trace):
-    requests, record = prepare(trace, memory), 1 << 13
-    while True:
-        result = run(memory, policy, requests, record=record)
-        if result.counters[k.N_COMMANDS] <= record:
-            return requests, result
-        record = int(result.counters[k.N_COMMANDS])
+    requests = prepare(trace, memory)
+    return requests, run(memory, policy, requests, record=None)
 
 
 def issued(result):
