@@ -164,7 +164,7 @@ class Requests:
 
 @dataclass(frozen=True)
 class Run:
-    """Results of one run. Times in cycles, one entry a burst; ``counters`` as in ``controller``."""
+    """Results of one run. Times in ticks, one entry a burst; ``counters`` as in ``controller``."""
 
     memory: Memory
     counters: Ints
@@ -180,10 +180,20 @@ class Run:
         return int(self.counters[k.STATUS]) == 0
 
     @property
-    def seconds_per_cycle(self) -> float:
-        """In compat mode the period is rounded to 1 ps, as the tool's is."""
+    def ticks_per_cycle(self) -> int:
+        """Times count in ticks: cycles, but picoseconds for HBM2 in compat mode."""
+        return _ticks(self.memory)
+
+    @property
+    def period_ps(self) -> float:
+        """Of the memory's clock; in compat mode rounded to 1 ps, as the tool's is."""
         standard = self.memory.standard
-        return standard.tck_ps * 1e-12 if self.memory.compat else standard.clock_ns * 1e-9
+        return float(standard.tck_ps) if self.memory.compat else 1e6 / standard.clock_mhz
+
+    @property
+    def seconds_per_tick(self) -> float:
+        standard = self.memory.standard
+        return self.tick_ps * 1e-12 if self.memory.compat else standard.clock_ns * 1e-9
 
     @property
     def tick_ps(self) -> int:
@@ -335,7 +345,11 @@ def _arrivals(trace: Trace, memory: Memory) -> tuple[Ints, int]:
     """
     standard = memory.standard
     if not memory.compat:
-        cycles = np.ceil(np.asarray(trace.time_ps) * (standard.clock_mhz * 1e-6) - 1e-6)
+        if trace.cycle is None or trace.clock_mhz is None:
+            assert trace.time_ns is not None
+            cycles = np.ceil(trace.time_ns * (standard.clock_mhz * 1e-3) - 1e-6)
+        else:  # exact where both clocks are the same
+            cycles = np.ceil(trace.cycle * (standard.clock_mhz / trace.clock_mhz) - 1e-6)
         return cycles.astype(np.int64), standard.tck_ps
     period = standard.tck_ps
     clock_ps = period if trace.clock_mhz is None else round(1e6 / trace.clock_mhz)

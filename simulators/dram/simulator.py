@@ -25,6 +25,7 @@ modelled: I/O and termination energy, refresh modes other than 1x but DDR4's, te
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,8 +117,8 @@ class Dram(Simulator):
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("latency", "s", "total time: of the last response", additive=True),
         Metric("cycles", "cycles", "total time in memory clocks", additive=True),
-        Metric("bandwidth", "B/s", "bytes moved / total time", maximise=True),
-        Metric("utilisation", "", "share of the peak bandwidth", maximise=True),
+        Metric("bandwidth", "B/s", "bytes served / total time", maximise=True),
+        Metric("utilisation", "", "bytes that the memory moved / what its buses can move", maximise=True),
         *[
             Metric(f"read_latency{suffix}", "s", f"of reads, from the time of the request: {name}")
             for name, suffix in zip(STATISTICS, ("", "_p50", "_p95", "_p99", "_max"), strict=True)
@@ -218,16 +219,16 @@ class Dram(Simulator):
 
     def _metrics(self, result: Run, requests: Requests, trace: Trace) -> dict[str, float | int]:
         standard, n = result.memory.standard, result.counters
-        cycles, period = int(n[k.TIME]), result.seconds_per_cycle
-        if standard.family == "HBM2" and result.memory.compat:
-            period = 1e-12  # ticks
-        time = cycles * period
-        moved = len(requests.table) * standard.bytes_per_burst
-        peak = standard.peak_bandwidth * 1e9 * result.memory.channels
+        time = int(n[k.TIME]) * result.seconds_per_tick
+        bursts = sum(int(n[k.COUNT + code]) for code in (k.RD, k.RDA, k.WR, k.WRA))  # without forwarded reads
+        served, moved = len(requests.table) * standard.bytes_per_burst, bursts * standard.bytes_per_burst
+        peak = 1000.0 * standard.bytes_per_burst / (standard.burst_cycles * result.period_ps) * 1e9
+        # the pseudo channels of HBM2, its ranks, have a data bus each
+        peak *= result.memory.channels * (result.memory.ranks if standard.family == "HBM2" else 1)
         out: dict[str, float | int] = {
             "latency": time,
-            "cycles": cycles,
-            "bandwidth": moved / time,
+            "cycles": math.ceil(int(n[k.TIME]) / result.ticks_per_cycle),
+            "bandwidth": served / time,
             "utilisation": moved / time / peak,
             "row_hits": int(n[k.ROW_HITS]),
             "row_misses": int(n[k.ROW_MISSES]),
@@ -245,7 +246,7 @@ class Dram(Simulator):
             ("read_service", times[:, 1], ~trace.is_write),
             ("write_latency", asked, trace.is_write),
         ):
-            values = summary((times[:, 2] - start)[rows], QUANTILES) * period
+            values = summary((times[:, 2] - start)[rows], QUANTILES) * result.seconds_per_tick
             if name == "write_latency" and not rows.any():
                 values = np.zeros(len(values))
             for suffix, value in zip(("", "_p50", "_p95", "_p99", "_max"), values.tolist(), strict=True):
@@ -323,7 +324,7 @@ def _source_latencies(trace: Trace, result: Run, memory: Memory) -> dict[int, tu
     requests = _prepared(trace, memory)
     times = request_times(requests.of_request, result.sent, result.accepted, result.finished)
     asked = requests.table[np.flatnonzero(np.diff(requests.of_request, prepend=-1)), k.Q_ARRIVE]
-    latency = (times[:, 2] - (times[:, 0] if memory.window else asked)) * result.seconds_per_cycle
+    latency = (times[:, 2] - (times[:, 0] if memory.window else asked)) * result.seconds_per_tick
     out = {}
     for source in np.unique(trace.source).tolist():
         values = np.sort(latency[trace.source == source])

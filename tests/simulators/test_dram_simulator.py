@@ -379,9 +379,9 @@ def test_the_breakdown_compares_each_source_with_itself_alone():
             requests = prepare(part, memory)
             result = run(memory, policy_of(design), requests)
             wait = (result.finished - requests.table[:, k.Q_ARRIVE])[part.source[requests.of_request] == source]
-            means.append(float(wait.mean()) * result.seconds_per_cycle)  # lines of 64 bytes: one burst a request
+            means.append(float(wait.mean()) * result.seconds_per_tick)  # lines of 64 bytes: one burst a request
             if part is trace:
-                p99 = float(nearest_rank(wait, 0.99)) * result.seconds_per_cycle
+                p99 = float(nearest_rank(wait, 0.99)) * result.seconds_per_tick
         assert table["mean latency (s)"][i] == pytest.approx(means[0], rel=1e-12)
         assert table["alone (s)"][i] == pytest.approx(means[1], rel=1e-12)
         assert table["slowdown"][i] == pytest.approx(means[0] / means[1], rel=1e-12)
