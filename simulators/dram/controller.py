@@ -259,11 +259,12 @@ HEAP = 3 << 15  # for the queue of timed events: most are cancelled ones, at mos
     CHOICE_BANK,
     CHOICE_REQUEST,
     CHOICE_RANK,
-    CHOICE_ORDER,
+    CHOICE_KEY,  # time + length on the bus
+    CHOICE_ID,  # sequence number + 1, 0 refresh
     CANDIDATES,
     CHOICE_HOLDS,  # nothing but an accepted request can change it
     N_CHOICE,
-) = range(9)
+) = range(10)
 
 # State of the trace player and the arbiter.
 (
@@ -954,8 +955,8 @@ def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: s
 
     A candidate's order is (time + length, sequence number), row and column commands apart where they have buses
     of their own. Sequence numbers: 0 refresh, then requests, power-down last. ``picked`` receives the choice.
-    Banks at least as stale as ``threshold`` are prepared on the way. Orders are one number, (time + length) << 24
-    + sequence: comparing it leaves nothing to mispredict.
+    Banks at least as stale as ``threshold`` are prepared on the way. Orders are one number, (time - now + length)
+    << 24 + sequence: comparing it leaves nothing to mispredict.
 
     Returns:
         The earliest time; not ``now`` if ``held_back`` (what is ready now waits for something else).
@@ -977,7 +978,7 @@ def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: s
             candidates += 1
             t = max(row_bus, X[rank_row, command])
             wake = min(wake, t if t != ignored else NEVER)
-            order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + POWER_DOWN_SEQUENCE
+            order = ((t - now + T[LENGTH, command]) << SEQUENCE_BITS) + POWER_DOWN_SEQUENCE
             if order < row_order:
                 row_order, row_time, row_bank = order, t, -2 - rank
         command = R[rank, REF_COMMAND]
@@ -990,7 +991,7 @@ def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: s
                 if T[FAW_GAP, command] > NO_RULE:
                     t = max(t, window - T[FAW_GAP, ACT] + T[FAW_GAP, command])
             wake = min(wake, t if t != ignored else NEVER)
-            order = (t + T[LENGTH, command]) << SEQUENCE_BITS
+            order = (t - now + T[LENGTH, command]) << SEQUENCE_BITS
             if not sleeps:
                 candidates += 1
                 if order < row_order:
@@ -1007,7 +1008,7 @@ def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: s
                 t = max(t, window if command == ACT else 0)
                 wake = min(wake, t if t != ignored else NEVER)
                 sequence = B[bank, PICK_SEQUENCE]
-                order = NEVER if sleeps else ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
+                order = NEVER if sleeps else ((t - now + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
                 row = NEVER if column else order
                 col = order if column and (any_sequence or sequence == C[ch, NEXT_COLUMN]) else NEVER
                 candidates += 0 if sleeps else 1
@@ -1015,14 +1016,15 @@ def _scan(ch, now, held_back, threshold, K, B, R, C, Q, X, T, picked):  # fmt: s
                     row_order, row_time, row_bank = row, t, bank
                 if col < col_order:
                     col_order, col_time, col_bank = col, t, bank
+    mask = (1 << SEQUENCE_BITS) - 1
     if K[TWO_BUSES] == 1:  # between the two buses, lengths do not count
-        mask = (1 << SEQUENCE_BITS) - 1
-        row_order = row_order if row_time == NEVER else (row_time << SEQUENCE_BITS) + (row_order & mask)
-        col_order = col_order if col_time == NEVER else (col_time << SEQUENCE_BITS) + (col_order & mask)
+        row_order = row_order if row_time == NEVER else ((row_time - now) << SEQUENCE_BITS) + (row_order & mask)
+        col_order = col_order if col_time == NEVER else ((col_time - now) << SEQUENCE_BITS) + (col_order & mask)
     if col_order < row_order:
         row_order, row_time, row_bank = col_order, col_time, col_bank
     picked[ch, CHOICE_TIME] = row_time
-    picked[ch, CHOICE_ORDER] = row_order
+    picked[ch, CHOICE_KEY] = NEVER if row_order == NEVER else now + (row_order >> SEQUENCE_BITS)
+    picked[ch, CHOICE_ID] = row_order & mask
     picked[ch, CANDIDATES] = candidates
     if row_bank >= 0:
         picked[ch, CHOICE_COMMAND] = B[row_bank, COMMAND]
@@ -1064,15 +1066,18 @@ def _reconsider(bank, now, K, B, R, C, Q, X, T, picked):
         picked[ch, CANDIDATES] += 1 if before == NOP else 0
         request = B[bank, PICK]
         sequence = Q[request, Q_SEQUENCE]
-        order = ((t + T[LENGTH, command]) << SEQUENCE_BITS) + sequence + 1
-        if order < picked[ch, CHOICE_ORDER]:
-            if command >= ACT or K[COMMAND_MUX] == OLDEST or sequence == C[ch, NEXT_COLUMN]:
-                picked[ch, CHOICE_TIME] = t
-                picked[ch, CHOICE_COMMAND] = command
-                picked[ch, CHOICE_BANK] = bank
-                picked[ch, CHOICE_REQUEST] = request
-                picked[ch, CHOICE_RANK] = rank
-                picked[ch, CHOICE_ORDER] = order
+        key = t + T[LENGTH, command]
+        before_others = key < picked[ch, CHOICE_KEY]
+        if key == picked[ch, CHOICE_KEY]:
+            before_others = sequence + 1 < picked[ch, CHOICE_ID]
+        if before_others and (command >= ACT or K[COMMAND_MUX] == OLDEST or sequence == C[ch, NEXT_COLUMN]):
+            picked[ch, CHOICE_TIME] = t
+            picked[ch, CHOICE_COMMAND] = command
+            picked[ch, CHOICE_BANK] = bank
+            picked[ch, CHOICE_REQUEST] = request
+            picked[ch, CHOICE_RANK] = rank
+            picked[ch, CHOICE_KEY] = key
+            picked[ch, CHOICE_ID] = sequence + 1
     return t
 
 

@@ -197,3 +197,22 @@ def test_channels_of_a_bankwise_buffer_do_not_look_at_each_other():
     result = play(memory, Policy(refresh="NoRefresh", buffer="Bankwise", buffer_size=1), trace)[1]
     assert result.finished_all
     assert result.accepted.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("compat", [False, True], ids=["default", "compat"])
+@pytest.mark.parametrize("name", ["DDR3-1600", "HBM2-2000"])
+def test_a_long_time_changes_nothing(name, compat):
+    """Without refresh a pause before the trace only moves it: by seconds, hours, and as long as a trace may last."""
+    standard = load_standard(name)
+    memory = Memory(standard, preset("row-bank-column", standard, ranks=standard.ranks), 1, standard.ranks, compat)
+    rng = np.random.default_rng(0)
+    cycle, address = np.arange(60), rng.integers(0, 1 << 20, 60) * 64
+    first, write = None, rng.random(60) < 0.4
+    for seconds in (1e-6, 0.01, 1, 100, 10_000, 1_000_000):
+        pause = int(seconds * standard.clock_mhz * 1e6)
+        trace = Trace("late", address, write, cycle + pause, standard.clock_mhz)
+        requests, result = play(memory, Policy(refresh="NoRefresh"), trace)
+        assert result.finished_all, seconds
+        began = requests.table[0, k.Q_ARRIVE]
+        first = result.finished - began if first is None else first
+        assert np.array_equal(result.finished - began, first), seconds
