@@ -39,6 +39,41 @@ def test_without_a_writable_cache_folder_functions_still_compile(monkeypatch):
     assert double(21) == 42
 
 
+def test_constants_among_the_arguments_do_not_multiply_the_versions():
+    """Numba alone would compile `scaled` three times here: for the constants 2 and 3 and for a variable."""
+
+    @kernel
+    def scaled(x, factor):
+        return x * factor
+
+    @kernel
+    def all_three(x):
+        return scaled(x, 2) + scaled(x, 3) + scaled(x, x)
+
+    assert all_three(5) == 10 + 15 + 25
+    assert len(scaled.signatures) == 1
+
+
+def test_a_changed_callee_in_another_file_is_noticed(tmp_path):
+    """The callee doubles first and triples later; the caller's own file never changes."""
+    (tmp_path / "callee.py").write_text("from archgym.kernel import kernel\n@kernel\ndef f(x):\n    return 2 * x\n")
+    (tmp_path / "caller.py").write_text(
+        "import callee\nfrom callee import f\nfrom archgym.kernel import kernel_calling\n"
+        "@kernel_calling(callee)\ndef g(x):\n    return f(x)\n"
+    )
+
+    def run():
+        program = "import sys; sys.path.insert(0, sys.argv[1]); import caller; print(caller.g(7))"
+        command = [sys.executable, "-B", "-c", program, str(tmp_path)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert run() == 14
+    (tmp_path / "callee.py").write_text(
+        "from archgym.kernel import kernel\n@kernel\ndef f(x):\n    return x * 3  # longer\n"
+    )
+    assert run() == 21
+
+
 def test_streams_depend_on_seed_and_every_key_and_on_nothing_else():
     def draw(*arguments):
         return rng.generator(*arguments).integers(0, 2**62, 4).tolist()
