@@ -79,6 +79,7 @@ class Objective:
         pareto: whether ``values`` holds one column per term (the reward is their equally weighted product).
         targets: for ``archgym-target`` only, metric -> target: the predecessor's reward
             target/|target - x| (Krishnan et al., ISCA 2023), kept for reproduction.
+        relative: metrics whose target is a share of the baseline's (``energy=0.7x``).
         reference: metric -> value of the baseline design; set by ``with_reference``.
     """
 
@@ -88,6 +89,7 @@ class Objective:
     floor: float = -20.0
     pareto: bool = False
     targets: tuple[tuple[str, float], ...] = ()
+    relative: tuple[str, ...] = ()
     reference: tuple[tuple[str, float], ...] = ()
 
     @classmethod
@@ -103,7 +105,7 @@ class Objective:
         """An objective from its name, for a simulator that returns ``metrics``.
 
         ``latency energy edp ed2p``, any single metric, ``pareto:latency,energy,area``, or
-        ``archgym-target:power=1,latency=0.1``.
+        ``archgym-target:power=1,latency=0.8x`` (0.8 of the baseline's).
 
         Args:
             aliases: further names of single metrics, the simulator's own.
@@ -127,8 +129,11 @@ class Objective:
                 raise UsageError(f"'{text}': a Pareto objective needs at least two different metrics")
             return cls(text, terms, parsed, pareto=True)
         if kind == "archgym-target" and rest:
-            targets = tuple(_target(item.strip(), known) for item in rest.split(","))
-            return cls(text, tuple(Term(m) for m, _ in targets), parsed, floor=0.0, targets=targets)
+            items = [item.strip() for item in rest.split(",")]
+            targets = tuple(_target(item.removesuffix("x"), known) for item in items)
+            relative = tuple(m for item, (m, _) in zip(items, targets, strict=True) if item.endswith("x"))
+            terms = tuple(Term(m) for m, _ in targets)
+            return cls(text, terms, parsed, floor=0.0, targets=targets, relative=relative)
         if text in NAMED:
             return cls(text, tuple(_term(m, w, known) for m, w in NAMED[text]), parsed)
         if text.partition("@")[0] in known:
@@ -177,7 +182,11 @@ class Objective:
 
     def _target_reward(self, metrics: Mapping[str, Floats]) -> Floats:
         out = np.ones(len(next(iter(metrics.values()))))
-        for name, target in self.targets:
+        baseline = dict(self.reference)
+        if self.relative and not baseline:
+            raise UsageError("the objective has no reference yet; call with_reference first")
+        for name, share in self.targets:
+            target = share * baseline[name] if name in self.relative else share
             distance = np.abs(target - metrics[name])
             out = out * (abs(target) / np.maximum(distance, abs(target) / TARGET_CAP))  # capped at TARGET_CAP
         return np.where(np.isfinite(out), np.minimum(out, TARGET_CAP), self.floor)
@@ -217,6 +226,7 @@ class Objective:
             "limits": [str(limit) for limit in self.limits],
             "floor": self.floor,
             "targets": [list(t) for t in self.targets],
+            **({"relative": list(self.relative)} if self.relative else {}),
         }
 
 
@@ -253,5 +263,5 @@ def _target(item: str, known: _Metrics) -> tuple[str, float]:
     except ValueError:
         target = math.nan
     if target == 0 or not math.isfinite(target):
-        raise UsageError(f"archgym-target: expected METRIC=NUMBER, finite and not 0, got '{item}'")
+        raise UsageError(f"archgym-target: expected METRIC=NUMBER or METRIC=NUMBERx (of the baseline's), finite and not 0, got '{item}'")
     return name, target

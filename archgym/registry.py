@@ -95,6 +95,9 @@ SIMULATORS = Registry(
     "simulator",
     "archgym.simulators",
     {
+        "accelerator": "archgym.simulators.accelerator.simulator:Accelerator",
+        "mapping": "archgym.simulators.accelerator.mapping_simulator:MappingSearch",
+        "codesign": "archgym.simulators.accelerator.codesign:CoDesign",
         "systolic": "archgym.simulators.systolic.simulator:Systolic",
         "dram": "archgym.simulators.dram.simulator:Dram",
         "tabular": "archgym.simulators.tabular:Tabular",

@@ -11,6 +11,9 @@ import gymnasium as gym
 IDS = {
     "archgym/Systolic-v0": {"simulator": "systolic", "workload": "resnet50", "objective": "edp"},
     "archgym/DRAM-v0": {"simulator": "dram", "workload": "cloud-1", "objective": "edp"},
+    "archgym/Accelerator-v0": {"simulator": "accelerator", "workload": "resnet50", "objective": "edp"},
+    "archgym/Mapping-v0": {"simulator": "mapping", "workload": "resnet50", "objective": "edp"},
+    "archgym/CoDesign-v0": {"simulator": "codesign", "workload": "resnet50", "objective": "edp"},
 }
 
 for _id, _defaults in IDS.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archgym.technology import dram, scaling, sram, wires
+from archgym.technology import dram, macros, noc, scaling, sram, wires
 from archgym.technology.tables import optional, table
 
 
@@ -34,6 +34,7 @@ def provenance(*, full: bool = False) -> list[Constant]:
     """Every constant with its source; ``full`` lists the SRAM and scaling tables row by row too."""
     return [
         *_operations(),
+        *_logic(),
         *_wires(),
         *_dram(),
         *_assumptions(),
@@ -50,6 +51,16 @@ def _operations() -> Iterator[Constant]:
             yield Constant(f"{name} area", float(row["area_um2"]), "um2", node, None, row["area_source"])
         if row["leakage_mw"]:
             yield Constant(f"{name} leakage", float(row["leakage_mw"]), "mW", node, supply, row["source"])
+
+
+def _logic() -> Iterator[Constant]:
+    units = {"energy": "pJ", "area": "um2", "leakage": "mW"}
+    for row in table("logic.csv"):
+        for key, unit in units.items():
+            value = optional(row[f"{key}_{unit.lower()}"])
+            if value is not None:
+                name = f"{row['circuit']} {row['bits']} bit {key}"
+                yield Constant(name, value, unit, int(row["node_nm"]), None, row["source"])
 
 
 def _wires() -> Iterator[Constant]:
@@ -77,6 +88,12 @@ def _assumptions() -> Iterator[Constant]:
         ("logic and register leakage scale", 1.0, "1", "a circuit leaks the same power at every node"),
         ("SRAM leakage scale", 1.0, "1", sram.LEAKAGE_ASSUMPTION),
         ("components per side", 1.0, "1", wires.SIDE_ASSUMPTION),
+        ("rows of a register file that an access switches", 1.0, "1", macros.REGISTER_FILE_ASSUMPTION),
+        ("clock gate of a register file row", 1.0, "register bits", macros.REGISTER_FILE_ASSUMPTION),
+        ("counter steps of an access", 1.0, "1", macros.COUNTER_ASSUMPTION),
+        ("narrowest adder of a counter", float(macros.NARROWEST_ADDER_BITS), "bits", macros.ADDER_ASSUMPTION),
+        ("sides that an access to a banked SRAM travels", 1.0, "1", macros.BANK_ASSUMPTION),
+        ("distance to a child over width plus height", 0.5, "1", noc.DISTANCE_ASSUMPTION),
         ("DRAM row hit share", dram.ROW_HIT_SHARE, "1", "tensors are streamed"),
         ("DRAM read share", dram.READ_SHARE, "1", "reads and writes weigh the same"),
         ("DDR driver", dram.DRIVER_OHM, "ohm", "RZQ/7"),

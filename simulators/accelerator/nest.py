@@ -19,7 +19,8 @@ counting of I's halos is ours):
   refill meets padding) the axis is enumerated instead: slower, same counts.
 
 Conventions (set, policy): ``exact`` counts touched words and delta; ``timeloop`` the bounding interval of each axis
-and delta; ``zigzag-3.9`` refill, without the gaps of the stride but with those of the dilation.
+and delta, and gives a returned partial sum to every member of a group that reduces (others: to one member);
+``zigzag-3.9`` refill, without the gaps of the stride but with those of the dilation.
 
 Arrays (all int64 unless said): layer (16,): sizes of N G K C P Q R S, then stride, dilation, padding (vertical,
 horizontal), existing rows and columns of I. loops (n, 4): dim, bound, kind (0 temporal, 1 and 2 spatial X and Y),
@@ -35,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archgym.borrow import borrow
-from archgym.errors import UnknownNameError
+from archgym.errors import UnknownNameError, UsageError
 from archgym.kernel import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -58,8 +59,8 @@ TEMPORAL, SPATIAL_X, SPATIAL_Y = range(3)
 FILLS, READS, UPDATES, DRAINS, TILE, FIRST, N_COUNT = range(7)
 
 EXACT, BOX, STRIDE_GAPS_ONLY = range(3)  # set modes
-DELTA, REFILL = range(2)  # policies
-CONVENTIONS = {"exact": (EXACT, DELTA), "timeloop": (BOX, DELTA), "zigzag-3.9": (STRIDE_GAPS_ONLY, REFILL)}
+DELTA, REFILL, TO_ALL = range(3)  # policies; to all: delta, and a returned sum goes to every member of a group
+CONVENTIONS = {"exact": (EXACT, DELTA), "timeloop": (BOX, TO_ALL), "zigzag-3.9": (STRIDE_GAPS_ONLY, REFILL)}
 
 # Columns of the hardware's arrays (see .hardware).
 CAPACITY, SHARED_CAPACITY, DOUBLE_BUFFERED, SHARE, FANOUT, KEEP, PARTITIONED, HW_INTS = 0, 3, 4, 5, 8, 10, 13, 16
@@ -78,11 +79,12 @@ MAX_LEVELS = 16
 UNLIMITED = -1
 # Parts of the scratch X: index loops and union loops (step, bound, is_r) of the axis in hand; the product of each
 # dimension and whether all are perfect; loops of each axis (position, bound, kind, level, is_r, step); compact
-# position of each loop; extents of each dimension inside each compact position.
-_INDEX, _UNION, _WHOLE, _PERFECT, _AXIS, _PLACE, _INSIDE = 0, 96, 192, 200, 208, 608, 736
-_AXIS_FIELDS, _AXIS_SIZE = 6, 200  # _AXIS + 2 * axis: number of loops, is perfect; then 32 loops
-SCRATCH = 736 + 8 * 65
-MAX_LOOPS = 64
+# position of each loop; the loops that padding clips; extents of each dimension inside each compact position.
+_INDEX, _UNION, _WHOLE, _PERFECT, _AXIS, _PLACE, _FEW, _INSIDE = 0, 96, 192, 200, 208, 608, 736, 800
+_AXIS_FIELDS, _AXIS_SIZE = 6, 200  # of each axis: number of loops, is perfect; then at most MAX_AXIS_LOOPS loops
+SCRATCH = 800 + 8 * 65
+MAX_AXIS_LOOPS = 30
+MAX_LOOPS, PLACES = 64, 127  # with a bound above 1; of any bound
 
 _RELEVANT = (  # bit d: dimension d is relevant
     1 << G | 1 << K | 1 << C | 1 << R | 1 << S,
@@ -147,47 +149,31 @@ def _shared(B: Ints, i: int, H: Ints, v: int) -> int:
 
 
 @kernel
-def _below(start: int, length: int, X: Ints, at: int, n: int) -> int:
-    """Sum over the n index loops at X[at:] of the part of [start + index, +length) that lies below 0."""
-    if start >= 0:
-        return 0
-    if n == 0:
-        return min(length, -start)
-    step, bound = X[at], X[at + 1]
+def _below(start: int, length: int, X: Ints, n: int) -> int:
+    """Sum over the n index loops of the part of [start + index, +length) that lies below 0; start < 0."""
+    reach, few, combinations = -start, 0, 1
+    for k in range(n):  # only small indices stay below, so most loops stand at 0
+        step = X[_INDEX + 3 * k]
+        if step < reach and X[_INDEX + 3 * k + 1] > 1:
+            bound = min(X[_INDEX + 3 * k + 1], (reach - 1) // step + 1)
+            X[_FEW + 2 * few], X[_FEW + 2 * few + 1] = step, bound
+            few += 1
+            combinations *= bound
+    if few == 0:
+        return min(length, reach)
     total = 0
-    for i in range(bound):
-        here = start + i * step
-        if here >= 0:
-            break
-        if n == 1:
-            total += min(length, -here)
-        else:
-            step_1, bound_1 = X[at + 3], X[at + 4]
-            for k in range(bound_1):
-                there = here + k * step_1
-                if there >= 0:
-                    break
-                if n == 2:
-                    total += min(length, -there)
-                else:
-                    total += _below_deep(there, length, X, at + 6, n - 2)
-    return total
-
-
-@kernel
-def _below_deep(start: int, length: int, X: Ints, at: int, n: int) -> int:
-    """As `_below`, for any number of loops: an odometer, as kernels do not call themselves."""
-    combinations = 1
-    for k in range(n):
-        combinations *= X[at + 3 * k + 1]
-    total = 0
+    if few == 1:
+        for i in range(combinations):
+            total += min(length, reach - i * X[_FEW])
+        return total
     for c in range(combinations):
-        rest, here = c, start
-        for k in range(n):
-            here += (rest % X[at + 3 * k + 1]) * X[at + 3 * k]
-            rest //= X[at + 3 * k + 1]
-        if here < 0:
-            total += min(length, -here)
+        rest, here = c, reach
+        for k in range(few):
+            bound = X[_FEW + 2 * k + 1]
+            here -= (rest % bound) * X[_FEW + 2 * k]
+            rest //= bound
+        if here > 0:
+            total += min(length, here)
     return total
 
 
@@ -202,15 +188,17 @@ def _clipped(start: int, length: int, rows: int, X: Ints, n: int) -> int:
         reach += (X[_INDEX + 3 * k + 1] - 1) * X[_INDEX + 3 * k]
     total = count * length
     if start < 0:
-        total -= _below(start, length, X, _INDEX, n)
+        total -= _below(start, length, X, n)
     beyond = rows - (start + reach + length)  # the mirror image: the far end seen from the far border
     if beyond < 0:
-        total -= _below(beyond, length, X, _INDEX, n)
+        total -= _below(beyond, length, X, n)
     return total
 
 
 @kernel
-def _pattern(steps: int, tile_p: int, tile_r: int, step_p: int, step_r: int, delta: int, forward: bool, X: Ints, M: Ints) -> int:
+def _pattern(
+    steps: int, tile_p: int, tile_r: int, step_p: int, step_r: int, delta: int, forward: bool, X: Ints, M: Ints
+) -> int:
     """Mark in M the rows that the children of a group hold (1), and those of them new to a holder (2); its length.
 
     X[_UNION:] holds the ``steps`` loops (step, bound) over which the children lie; the tile is the rows
@@ -266,7 +254,8 @@ def _runs(start: int, length: int, rows: int, wanted: int, X: Ints, n: int, M: I
 
 @kernel
 def _enumerated(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, tile_p: int, tile_r: int, n: int,
-                steps: int, mode: int, policy: int, forward: bool, D: Ints, X: Ints, M: Ints) -> tuple[int, int]:  # fmt: skip
+                steps: int, mode: int, policy: int, forward: bool, D: Ints, X: Ints,
+                M: Ints) -> tuple[int, int]:  # fmt: skip
     """U and Z of an axis summed over its index loops, by building every set: for imperfect rows or columns."""
     size_p, size_r, rows = D[P + axis], D[R + axis], D[EXTENT + axis]
     step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
@@ -299,7 +288,9 @@ def _enumerated(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int,
             for x in range(rows, 3 * rows):
                 M[x] = 0
             _mark(q, s, tile_p, tile_r, size_p, size_r, step_p, step_r, pad, rows, mode, M, rows)
-            _mark(q - delta_p, s - delta_r, tile_p, tile_r, size_p, size_r, step_p, step_r, pad, rows, mode, M, 2 * rows)
+            _mark(
+                q - delta_p, s - delta_r, tile_p, tile_r, size_p, size_r, step_p, step_r, pad, rows, mode, M, 2 * rows
+            )
             same = delta_p == 0 and delta_r == 0
             if not same:
                 same = True
@@ -316,7 +307,7 @@ def _enumerated(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int,
         for x in range(rows):
             if M[x] & 1:
                 whole += 1
-                if forward and policy == DELTA:
+                if forward:
                     old += 1 if M[x] & 4 else 0
                 else:
                     old += 1 if M[x] & 2 == 0 else 0
@@ -326,22 +317,19 @@ def _enumerated(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int,
 @kernel
 def _mark(p: int, r: int, tile_p: int, tile_r: int, size_p: int, size_r: int, step_p: int, step_r: int, pad: int,
           rows: int, mode: int, M: Ints, at: int) -> None:  # fmt: skip
-    """The existing rows of one tile, as ones in M[at : at + rows]."""
-    low, high = rows, -1
-    for i in range(p, min(p + tile_p, size_p)):
-        last = min(r + tile_r, size_r) - 1
-        if mode == STRIDE_GAPS_ONLY and r <= last:
-            for h in range(max(0, i * step_p + r * step_r - pad), min(rows, i * step_p + last * step_r - pad + 1)):
-                M[at + h] = 1
-            continue
-        for k in range(r, last + 1):
-            h = i * step_p + k * step_r - pad
+    """The existing rows of one tile, as ones in M[at : at + rows]; the ends of an interval may lie in the padding."""
+    last_p, last_r = min(p + tile_p, size_p) - 1, min(r + tile_r, size_r) - 1
+    if last_p < p or last_r < r:
+        return
+    if mode == BOX:
+        for h in range(max(0, p * step_p + r * step_r - pad), min(rows, last_p * step_p + last_r * step_r - pad + 1)):
+            M[at + h] = 1
+        return
+    gap = 1 if mode == STRIDE_GAPS_ONLY else step_r
+    for i in range(p, last_p + 1):
+        for h in range(i * step_p + r * step_r - pad, i * step_p + last_r * step_r - pad + 1, gap):
             if 0 <= h < rows:
                 M[at + h] = 1
-                low, high = min(low, h), max(high, h)
-    if mode == BOX:
-        for h in range(low, high + 1):
-            M[at + h] = 1
 
 
 @kernel
@@ -392,11 +380,12 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
                 steps += 1
                 forward = min(forward, share)
     is_forward = forward == FORWARD and steps > 0
-    if not perfect or (policy == REFILL and pad > 0):
+    is_pointwise = size_r == 1 and pad == 0 and mode != BOX and X[_WHOLE + R + axis] == 1
+    if not (perfect or is_pointwise) or (policy == REFILL and pad > 0):
         whole, old = _enumerated(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, mode, policy,
                                  is_forward, D, X, M)  # fmt: skip
         return whole, (old if j >= 0 else 0)
-    if size_r == 1 and pad == 0 and mode != BOX:  # rows step_p apart, one for each p: number them by p
+    if is_pointwise:  # rows step_p apart, one for each p: number them by p, and those from size_p on do not exist
         step_p = 1
         rows = size_p
     # From loops over p and r to loops over rows.
@@ -411,7 +400,7 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
     if mode == STRIDE_GAPS_ONLY:  # without the gaps of the dilation
         fill_r, fill_step = (tile_r - 1) * step_r + 1, 1
     solid = mode == BOX or _solid(tile_p, step_p, fill_r, fill_step)
-    if policy == REFILL and delta != 0:
+    if policy == REFILL and delta != 0 and not is_forward:
         delta = span + 1 << 20  # everything is new: far beyond any pattern
     if solid:
         _sort(X, _UNION, steps)
@@ -437,12 +426,50 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
                 return whole, 0
             at = 0 if delta > 0 else length - kept
             return whole, _clipped(start + at, kept, rows, X, n)
+    if not solid and not is_forward and (fill_step == 1 or fill_r == 1):
+        reach = fill_r
+        for k in range(steps):
+            if X[_UNION + 3 * k + 2]:
+                reach += (X[_UNION + 3 * k + 1] - 1) * X[_UNION + 3 * k]
+        if reach <= step_p:
+            return _comb(start, fill_r, step_p, tile_p, delta, rows, j < 0, n, steps, X)
     if mode == BOX:  # every row of the tile's interval
         length = _pattern(steps, 1, span, 1, 1, delta, is_forward, X, M)
     else:
         length = _pattern(steps, tile_p, fill_r, step_p, fill_step, delta, is_forward, X, M)
     whole = _runs(start, length, rows, 3, X, n, M)
     return whole, (0 if j < 0 else _runs(start, length, rows, 1, X, n, M))
+
+
+@kernel
+def _comb(start: int, tooth: int, step: int, teeth: int, delta: int, rows: int, all_new: bool, n: int, steps: int,
+          X: Ints) -> tuple[int, int]:  # fmt: skip
+    """U and Z of tiles of separate teeth, where no row has two holders: children and teeth count like index loops.
+
+    Old rows are [i step + u, u < tooth] with a partner at distance delta = a step + b: tooth i + a, shifted by b,
+    and tooth i + a + 1, shifted by b - step.
+    """
+    for k in range(steps):
+        for f in range(3):
+            X[_INDEX + 3 * (n + k) + f] = X[_UNION + 3 * k + f]
+    n += steps
+    last = _INDEX + 3 * n
+    X[last], X[last + 1] = step, teeth
+    whole = _clipped(start, tooth, rows, X, n + 1)
+    if all_new:
+        return whole, 0
+    if delta == 0:
+        return whole, whole
+    old = 0
+    a = delta // step
+    b = delta - a * step
+    for pair in range(2):
+        distance, shift = a + pair, b - pair * step
+        length, count = tooth - abs(shift), teeth - abs(distance)
+        if length > 0 and count > 0:
+            X[last + 1] = count
+            old += _clipped(start + max(0, -distance) * step + max(0, -shift), length, rows, X, n + 1)
+    return whole, old
 
 
 @kernel
@@ -465,21 +492,23 @@ def _sort(X: Ints, at: int, n: int) -> None:
 
 
 @kernel
-def _executions(dim: int, above: int, shared: bool, v: int, B: Ints, nc: int, D: Ints, H: Ints) -> int:
-    """Index combinations of an imperfect dimension that reach the MACs, shared loops counted once."""
+def _reached(dim: int, temporal: int, spatial: int, alone: bool, v: int, B: Ints, nc: int, D: Ints, H: Ints) -> int:
+    """Index combinations of some loops of a dimension at which, with all others at 0, the index exists.
+
+    Some: the temporal ones before position ``temporal``, the spatial ones before ``spatial``, and (alone) those
+    behind it in fan-outs that do not share.
+    """
     product = 1
     for i in range(nc):
-        if B[i, DIM] == dim:
-            once = B[i, KIND] != TEMPORAL and i >= above and shared and _shared(B, i, H, v) != NO_SHARE
-            product *= 1 if once else B[i, BOUND]
+        if B[i, DIM] == dim and _runs_there(i, temporal, spatial, alone, v, B, H):
+            product *= B[i, BOUND]
     left, total = D[dim] - 1, 0
     for i in range(nc):
         if B[i, DIM] != dim:
             continue
-        once = B[i, KIND] != TEMPORAL and i >= above and shared and _shared(B, i, H, v) != NO_SHARE
         digit = left // B[i, STEP]
-        if once:
-            if digit >= 1:  # sharing stands at 0 here, so all that is inside exists
+        if not _runs_there(i, temporal, spatial, alone, v, B, H):
+            if digit >= 1:  # it stands at 0, so all that is inside exists
                 return total + product
             continue
         if digit >= B[i, BOUND]:
@@ -488,6 +517,31 @@ def _executions(dim: int, above: int, shared: bool, v: int, B: Ints, nc: int, D:
         total += digit * product
         left -= digit * B[i, STEP]
     return total + 1
+
+
+@kernel
+def _runs_there(i: int, temporal: int, spatial: int, alone: bool, v: int, B: Ints, H: Ints) -> bool:
+    if B[i, KIND] == TEMPORAL:
+        return i < temporal
+    return i < spatial or (alone and _shared(B, i, H, v) == NO_SHARE)
+
+
+@kernel
+def _started(above: int, inner: int, to_all: bool, B: Ints, nc: int, D: Ints, H: Ints) -> int:
+    """Of imperfect nests: words of O times visits to the lowest level that start from zero and get an addition.
+
+    In all rounds but the first one member of each group (or every one) is given the running sum.
+    """
+    temporal = 0
+    for i in range(inner):
+        if B[i, KIND] == TEMPORAL and _relevant(OUTPUT, B[i, DIM]):
+            temporal = i
+    visits, given, first = 1, 1, 1
+    for d in (C, R, S):
+        visits *= _reached(d, temporal, inner, False, OUTPUT, B, nc, D, H)
+        given *= _reached(d, temporal, inner if to_all else above, False, OUTPUT, B, nc, D, H)
+        first *= _reached(d, 0, inner if to_all else above, False, OUTPUT, B, nc, D, H)
+    return _words(OUTPUT, 0, D) * (visits - (given - first))
 
 
 @kernel
@@ -524,7 +578,7 @@ def _words(v: int, at: int, D: Ints) -> int:
 
 @kernel
 def _count_disjoint(v: int, c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: Ints, H: Ints, X: Ints,
-                    Y: Ints) -> None:  # fmt: skip
+                    Y: Ints, policy: int) -> None:  # fmt: skip
     """Weights or outputs between child c and parent p.
 
     rounds: of the irrelevant temporal loops outside the innermost relevant one. outer, shared, alone: irrelevant
@@ -560,7 +614,8 @@ def _count_disjoint(v: int, c: int, p: int, inner: int, above: int, B: Ints, nc:
         Y[(c * 3 + v) * N_COUNT + FILLS] = everyone * shared
         Y[(p * 3 + v) * N_COUNT + READS] = everyone
     else:
-        Y[(c * 3 + v) * N_COUNT + FILLS] = words * outer * (rounds - 1)
+        given = shared * alone if policy == TO_ALL else 1
+        Y[(c * 3 + v) * N_COUNT + FILLS] = words * outer * (rounds - 1) * given
         Y[(c * 3 + v) * N_COUNT + DRAINS] = everyone * shared
         Y[(p * 3 + v) * N_COUNT + UPDATES] = everyone
         Y[(p * 3 + v) * N_COUNT + READS] = everyone - words * outer
@@ -570,11 +625,11 @@ def _count_disjoint(v: int, c: int, p: int, inner: int, above: int, B: Ints, nc:
 def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: Ints, H: Ints, X: Ints, M: Ints, Y: Ints,
                   mode: int, policy: int) -> None:  # fmt: skip
     """Inputs between child c and parent p."""
-    channel, rounds, lanes_all, lanes_read, lanes_channel, moves = -1, 1, 1, 1, 1, False
+    channel, rounds, lanes_all, lanes_read, lanes_channel, moves, forwards = -1, 1, 1, 1, 1, False, True
     for i in range(inner):
         d = B[i, DIM]
         if B[i, KIND] == TEMPORAL:
-            if d == N or d == G or d == C:
+            if d in (N, G, C):
                 channel = i
         elif d == K:
             lanes_all *= B[i, BOUND]
@@ -584,12 +639,14 @@ def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: I
             lanes_channel *= B[i, BOUND]
         elif i >= above and _shared(B, i, H, INPUT) != NO_SHARE:
             moves = True  # children hold overlapping rows or columns
+            forwards = forwards and _shared(B, i, H, INPUT) == FORWARD
     for i in range(channel + 1):
         if B[i, KIND] == TEMPORAL and B[i, DIM] == K:
             rounds *= B[i, BOUND]
     fills, reads, first = 0, 0, 0
-    rows, _ = _axis(0, -1, channel, above, inner, True, D, H, X, M, mode, policy)
-    columns, _ = _axis(1, -1, channel, above, inner, True, D, H, X, M, mode, policy)
+    reading = DELTA if moves and forwards else policy  # what a neighbour hands over is not read again
+    rows, _ = _axis(0, -1, channel, above, inner, True, D, H, X, M, mode, reading)
+    columns, _ = _axis(1, -1, channel, above, inner, True, D, H, X, M, mode, reading)
     reads += rounds * rows * columns
     if moves:
         rows, _ = _axis(0, -1, channel, above, inner, False, D, H, X, M, mode, policy)
@@ -606,8 +663,8 @@ def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: I
                 moving = moving or (B[i, KIND] == TEMPORAL and B[i, DIM] != K)
             if not moving:
                 continue
-        rows, old_rows = _axis(0, j, 0, above, inner, True, D, H, X, M, mode, policy)
-        columns, old_columns = _axis(1, j, 0, above, inner, True, D, H, X, M, mode, policy)
+        rows, old_rows = _axis(0, j, 0, above, inner, True, D, H, X, M, mode, reading)
+        columns, old_columns = _axis(1, j, 0, above, inner, True, D, H, X, M, mode, reading)
         reads += times * (rows * columns - old_rows * old_columns)
         if moves:
             rows, old_rows = _axis(0, j, 0, above, inner, False, D, H, X, M, mode, policy)
@@ -615,8 +672,8 @@ def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: I
             fills += times * (rows * columns - old_rows * old_columns)
     if not moves:
         fills = reads
-    rows, _ = _axis(0, -1, -1, above, inner, True, D, H, X, M, mode, policy)
-    columns, _ = _axis(1, -1, -1, above, inner, True, D, H, X, M, mode, policy)
+    rows, _ = _axis(0, -1, -1, above, inner, True, D, H, X, M, mode, reading)
+    columns, _ = _axis(1, -1, -1, above, inner, True, D, H, X, M, mode, reading)
     first = rows * columns
     if X[_PERFECT]:
         inside = _INSIDE + 8 * inner
@@ -637,6 +694,8 @@ def _largest_axis(axis: int, inner: int, D: Ints, X: Ints, M: Ints, mode: int) -
     step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
     tile_p, tile_r, n = X[_INSIDE + 8 * inner + P + axis], X[_INSIDE + 8 * inner + R + axis], 0
     at = _AXIS + axis * _AXIS_SIZE
+    if size_r == 1 and pad == 0 and mode != BOX and X[_WHOLE + R + axis] == 1:
+        return min(tile_p, size_p)
     perfect = X[at + 1] == 1
     span = (tile_p - 1) * step_p + (tile_r - 1) * step_r + 1
     fill_r = (tile_r - 1) * step_r + 1 if mode == STRIDE_GAPS_ONLY else tile_r
@@ -697,7 +756,9 @@ def _tile(v: int, inner: int, D: Ints, X: Ints, M: Ints, mode: int) -> int:
 
 
 @kernel
-def _count_macs(v: int, p: int, above: int, B: Ints, nc: int, D: Ints, H: Ints, X: Ints, M: Ints, Y: Ints, mode: int) -> None:
+def _count_macs(
+    v: int, p: int, above: int, B: Ints, nc: int, D: Ints, H: Ints, X: Ints, M: Ints, Y: Ints, mode: int
+) -> None:
     """What the MACs read from, or add into, the innermost level p that keeps a tensor."""
     total = 1
     for d in range(8):
@@ -706,7 +767,7 @@ def _count_macs(v: int, p: int, above: int, B: Ints, nc: int, D: Ints, H: Ints, 
         if _relevant(v, d) or X[_WHOLE + d] == D[d]:
             total *= D[d]
         else:
-            total *= _executions(d, above, True, v, B, nc, D, H)
+            total *= _reached(d, nc, above, True, v, B, nc, D, H)
     for i in range(above, nc):
         d = B[i, DIM]
         if B[i, KIND] != TEMPORAL and not _relevant(v, d) and X[_WHOLE + d] == D[d] and _shared(B, i, H, v) != NO_SHARE:
@@ -741,16 +802,17 @@ def _count(n_loops: int, levels: int, loops: Ints, tiles: Ints, D: Ints, H: Ints
             elif v == INPUT:
                 _count_inputs(child, level, inner, above, B, nc, D, H, X, M, Y, mode, policy)
             else:
-                _count_disjoint(v, child, level, inner, above, B, nc, D, H, X, Y)
+                _count_disjoint(v, child, level, inner, above, B, nc, D, H, X, Y, policy)
             if v == OUTPUT and child < 0:
-                lowest = level
+                lowest, started = level, _words(v, 0, D)  # without a parent
+            elif v == OUTPUT and child == lowest:
+                at = (lowest * 3 + v) * N_COUNT
+                started = Y[at + DRAINS] - Y[at + FILLS]
+                if not X[_PERFECT]:
+                    started = _started(above, inner, policy == TO_ALL, B, nc, D, H)
             child, inner = level, above
         if v == OUTPUT:  # the first addition to a word that starts from zero reads nothing
             at = (lowest * 3 + v) * N_COUNT
-            if lowest == child:
-                started = _words(v, 0, D)
-            else:
-                started = Y[at + DRAINS] - Y[at + FILLS]
             Y[at + READS] = Y[at + UPDATES] - started
     return nc
 
@@ -914,10 +976,11 @@ def _count_batch(lengths: Ints, loops: Ints, tiles: Ints, layer: Ints, hw_i: Int
 
 
 @kernel
-def _evaluate_batch(lengths: Ints, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats,
+def _evaluate_batch(lengths: Ints, loops: Ints, tiles: Ints, layers: Ints, hw_i: Ints, hw_f: Floats, mac: Floats,
                     bits: Ints, mode: int, policy: int, maximum_only: bool, compact: Ints, scratch: Ints, marks: Ints,
                     counts: Ints, slack: Ints, out: Floats, fits: npt.NDArray[np.bool_]) -> None:  # fmt: skip
     for i in range(len(loops)):
+        layer = layers[i if len(layers) > 1 else 0]
         fits[i] = evaluate(lengths[i], loops[i], tiles[i], layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
                            compact, scratch, marks, counts[i], slack[i], out[i])  # fmt: skip
 
@@ -941,9 +1004,7 @@ def marks_size(layer: Ints) -> int:
     return 3 * max(span, int(layer[EXTENT]), int(layer[EXTENT + 1])) + 16
 
 
-def count(
-    layer: Ints, loops: Ints, tiles: Ints, hw_i: Ints, mode: int = EXACT, policy: int = DELTA
-) -> Ints:
+def count(layer: Ints, loops: Ints, tiles: Ints, hw_i: Ints, mode: int = EXACT, policy: int = DELTA) -> Ints:
     """Counters of mappings of one layer, without hardware limits.
 
     Args:
@@ -959,6 +1020,7 @@ def count(
     loops = np.ascontiguousarray(loops[None] if single else loops, np.int64)
     tiles = np.ascontiguousarray(tiles[None] if single else tiles, np.int64)
     m, n, levels = len(loops), loops.shape[1], tiles.shape[1]
+    _check_limits(loops, levels)
     counts = np.zeros((m, levels * 3 * N_COUNT), np.int64)
     _count_batch(
         np.full(m, n, np.int64), loops, tiles, layer, hw_i, np.zeros((max(n, 1), 6), np.int64),
@@ -969,7 +1031,7 @@ def count(
 
 
 def evaluate_batch(
-    layer: Ints,
+    layers: Ints,
     loops: Ints,
     tiles: Ints,
     hw_i: Ints,
@@ -978,28 +1040,51 @@ def evaluate_batch(
     bits: Ints,
     name: str = "exact",
 ) -> dict[str, npt.NDArray[Any]]:
-    """Count and price m mappings of one layer.
+    """Count and price m mappings.
 
     Args:
-        layer: (16,).
-        loops: (m, n, 4); tiles: (m, L, 3).
+        layers: (16,) for all mappings, or (m, 16).
+        loops: (m, n, 4), padded with bound 1; tiles: (m, L, 3).
         hw_i, hw_f, mac, bits: the hardware's arrays.
         name: of a convention.
 
     Returns:
         ``counts`` (m, L, 3, 6), ``slack`` (m, L, 6), ``fits`` (m,), ``out`` (m, LEVEL_PJ + L).
+
+    Raises:
+        UnknownNameError: no such convention.
+        UsageError: too many loops or levels.
     """
     mode, policy = convention(name)
+    layers = np.ascontiguousarray(np.atleast_2d(layers), np.int64)
     loops = np.ascontiguousarray(loops, np.int64)
     tiles = np.ascontiguousarray(tiles, np.int64)
     m, n, levels = len(loops), loops.shape[1], tiles.shape[1]
+    _check_limits(loops, levels)
     counts = np.zeros((m, levels * 3 * N_COUNT), np.int64)
     slack = np.zeros((m, levels, N_SLACK), np.int64)
     out = np.zeros((m, LEVEL_PJ + levels))
     fits = np.zeros(m, np.bool_)
+    marks = max(marks_size(layer) for layer in layers)
     _evaluate_batch(
-        np.full(m, n, np.int64), loops, tiles, layer, hw_i, hw_f, mac, bits, mode, policy, name == "timeloop",
-        np.zeros((max(n, 1), 6), np.int64), np.zeros(SCRATCH, np.int64), np.zeros(marks_size(layer), np.int64),
+        np.full(m, n, np.int64), loops, tiles, layers, hw_i, hw_f, mac, bits, mode, policy, name == "timeloop",
+        np.zeros((max(n, 1), 6), np.int64), np.zeros(SCRATCH, np.int64), np.zeros(marks, np.int64),
         counts, slack, out, fits,
     )  # fmt: skip
     return {"counts": counts.reshape(m, levels, 3, N_COUNT), "slack": slack, "fits": fits, "out": out}
+
+
+def _check_limits(loops: Ints, levels: int) -> None:
+    """The kernels' working memory is of fixed size."""
+    if levels > MAX_LEVELS:
+        raise UsageError(f"expected at most {MAX_LEVELS} memory levels, got {levels}")
+    if loops.shape[1] > PLACES:
+        raise UsageError(f"expected at most {PLACES} loops in a nest, got {loops.shape[1]}")
+    real = loops[:, :, BOUND] > 1
+    axis = np.where(np.isin(loops[:, :, DIM], (P, R)), 1, np.where(np.isin(loops[:, :, DIM], (Q, S)), 2, 0)) * real
+    most = (real.sum(axis=1).max(initial=0), *((axis == a).sum(axis=1).max(initial=0) for a in (1, 2)))
+    if most[0] > MAX_LOOPS or max(most[1:]) > MAX_AXIS_LOOPS:
+        raise UsageError(
+            f"expected at most {MAX_LOOPS} loops with a bound above 1, {MAX_AXIS_LOOPS} of them over P and R and as "
+            f"many over Q and S, got {most[0]}, {most[1]} and {most[2]}"
+        )

@@ -1,0 +1,619 @@
+"""Search of even mappings of a layer: spatial factors, tile sizes, loop orders, bypass.
+
+A candidate is a row of ``Z``: temporal bounds (L, 8), the number of the order of each level's block (L,), the kept
+levels of each tensor as bits, and the row of ``U`` with its spatial factors. A found mapping is a code (L, 35):
+bounds of temporal, X and Y loops (3 x 8), dimensions from inner to outer (8), kept tensors (3).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from archgym.borrow import borrow
+from archgym.kernel import kernel, kernel_calling
+
+from . import hulls, mapper_estimate, nest
+from .hulls import hull_insert
+from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, estimate, pixels_met, prepare
+from .nest import CYCLES, ENERGY_PJ, LEVEL_PJ, SCRATCH, evaluate
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+N, G, K, C, P, Q, R, S = range(8)
+CODE = 35
+HULL = 48  # vertices kept for a layer
+BEAM = 64  # spatial choices of the heuristic
+
+# Innermost loops of a block, inner to outer. Which tensor stays put is decided by the first loop that is not one of
+# its irrelevant dimensions: W stays under P Q N, I under K, O under R S C. Halos of I are shared along the first of
+# P Q R S. What comes further out changes nothing for W and O.
+ORDERS = (
+    (P, Q, N, R, S, K, C, G),
+    (Q, P, N, S, R, K, C, G),
+    (K, P, Q, R, S, N, C, G),
+    (K, Q, P, S, R, N, C, G),
+    (K, R, S, P, Q, C, N, G),
+    (K, S, R, Q, P, C, N, G),
+    (R, S, C, P, Q, K, N, G),
+    (S, R, C, Q, P, K, N, G),
+)
+_ORDERS = np.array(ORDERS, np.int64)
+
+# Counters of a layer.
+EVALUATED, ESTIMATED, UNFIT, SEEN, SPATIAL, COMPLETE, N_STAT = 0, 1, 2, 3, 4, 5, 12
+# Violation: bits or children too many, level, tensor (3: shared store) or 4 + axis.
+
+
+@kernel
+def _orders(levels: int, order_fixed: Ints, O: Ints) -> None:
+    """The orders of each level with its fixed dimensions moved to the inside."""
+    for l in range(levels):
+        for number in range(N_ORDERS):
+            at = (l * N_ORDERS + number) * 8
+            n = 0
+            for k in range(8):
+                d = order_fixed[l, k]
+                if d < 0:
+                    break
+                O[at + n] = d
+                n += 1
+            fixed = n
+            for k in range(8):
+                d = _ORDERS[number, k]
+                free = True
+                for i in range(fixed):
+                    free = free and O[at + i] != d
+                if free:
+                    O[at + n] = d
+                    n += 1
+
+
+@kernel
+def _divisors(n: int, limit: int, least: int, out: Ints) -> int:
+    """Divisors of n from ``least`` to ``limit``, ascending."""
+    m, f = 0, 1
+    while f * f <= n:
+        if n % f == 0:
+            if least <= f <= limit:
+                out[m] = f
+                m += 1
+            other = n // f
+            if other != f and least <= other <= limit:
+                out[m] = other
+                m += 1
+        f += 1
+    for i in range(1, m):
+        for k in range(i, 0, -1):
+            if out[k - 1] <= out[k]:
+                break
+            out[k - 1], out[k] = out[k], out[k - 1]
+    return m
+
+
+@kernel
+def _sharing(levels: int, row: int, U: Ints, A: Ints, H: Ints) -> float:
+    """Words that the lanes take from outside in a cycle for one multiplication: low where fan-outs share much."""
+    total = 0.0
+    for l in range(levels):
+        at = row + 8 * l
+        n, g, k, c = U[at], U[at + G], U[at + K], U[at + C]
+        p, q, r, s = U[at + P], U[at + Q], U[at + R], U[at + S]
+        lanes = float(n * g * k * c * p * q * r * s)
+        if lanes == 1.0:
+            continue
+        w = g * k * c * r * s if H[l, 5] else lanes
+        i = n * g * c * min(p * r, (p - 1) * A[8] + r) * min(q * s, (q - 1) * A[9] + s) if H[l, 6] else lanes
+        o = n * g * k * p * q if H[l, 7] else lanes
+        total += (w + i + 2.0 * o) / lanes
+    return total
+
+
+@kernel
+def _spatial_width(levels: int) -> int:
+    return 24 * levels + 10
+
+
+@kernel
+def _keep_spatial(levels: int, row: int, U: Ints, n: int, beam: int, rank: Floats, A: Ints, H: Ints, base: int) -> int:
+    """Add the row at ``row`` to the table of n rows at ``base`` if it is new and good enough."""
+    width = 24 * levels + 10
+    compute = 1
+    for d in range(8):
+        compute *= U[row + 24 * levels + d]
+    value = compute * (1.0 + 0.05 * _sharing(levels, row, U, A, H))
+    place = n
+    if n == beam:
+        place = 0
+        for i in range(1, n):
+            if rank[i] > rank[place]:
+                place = i
+        if rank[place] <= value:
+            return n
+    mark = 0
+    for i in range(8 * levels):
+        mark = mark * 1000003 + U[row + i]
+    U[row + 24 * levels + 8] = compute
+    U[row + 24 * levels + 9] = mark
+    for i in range(n):
+        other = base + i * width
+        if U[other + 24 * levels + 9] == mark:
+            same = True
+            for k in range(8 * levels):
+                if U[other + k] != U[row + k]:
+                    same = False
+                    break
+            if same:
+                return n
+    to = base + place * width
+    for k in range(width):
+        U[to + k] = U[row + k]
+    rank[place] = value
+    return n + 1 if place == n else n
+
+
+@kernel
+def _spatial(levels: int, A: Ints, H: Ints, spatial_max: Ints, spatial_min: Ints, beam: int, full: bool, U: Ints,
+             rank: Floats, work: Ints) -> int:  # fmt: skip
+    """Spatial choices into the rows of U, best first; their number.
+
+    Axis by axis, a beam of the choices with the fewest compute cycles left (``full``: all). On an axis a dimension
+    takes a divisor of what is left of it; one dimension of N G K C P Q may take, instead, the factor that fills the
+    room left by the others: ceil(left / ceil(left / room)).
+
+    spatial_max, spatial_min: flat. U: 2 * beam + 2 rows. work: (8 * 64 + 64,).
+    """
+    width = 24 * levels + 10
+    n, here, there, spare = 1, 0, beam * width, 2 * beam * width
+    for i in range(24 * levels):
+        U[i] = 1
+    for d in range(8):
+        U[24 * levels + d] = A[d]
+    U[24 * levels + 8] = U[24 * levels + 9] = 0
+    for l in range(levels):
+        for axis in range(2):
+            limit, bounds = H[l, 8 + axis], (2 * l + axis) * 8
+            demanded = False
+            for d in range(8):
+                demanded = demanded or spatial_min[bounds + d] > 1
+            if limit <= 1 and not demanded:
+                continue
+            m = 0
+            for i in range(n):
+                m = _expand(levels, here + i * width, l, axis, limit, bounds, A, H, spatial_max, spatial_min, beam,
+                            full, U, rank, work, m, there, spare)  # fmt: skip
+            here, there, n = there, here, m
+    # Best first, in place at 0.
+    if here != 0:
+        for i in range(n * width):
+            U[i] = U[here + i]
+    for i in range(n):
+        compute = U[i * width + 24 * levels + 8]
+        if compute == 0:
+            compute = 1
+            for d in range(8):
+                compute *= U[i * width + 24 * levels + d]
+            U[i * width + 24 * levels + 8] = compute
+        rank[i] = compute * (1.0 + 0.05 * _sharing(levels, i * width, U, A, H))
+    for i in range(1, n):
+        for k in range(i, 0, -1):
+            if rank[k - 1] <= rank[k]:
+                break
+            rank[k - 1], rank[k] = rank[k], rank[k - 1]
+            for j in range(width):
+                a, b = (k - 1) * width + j, k * width + j
+                U[a], U[b] = U[b], U[a]
+    return n
+
+
+@kernel
+def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A: Ints, H: Ints, spatial_max: Ints,
+            spatial_min: Ints, beam: int, full: bool, U: Ints, rank: Floats, work: Ints, m: int, there: int,
+            spare: int) -> int:  # fmt: skip
+    """All choices on one axis of a fan-out that continue the row at ``row``."""
+    width = 24 * levels + 10
+    rest = row + 24 * levels
+    count, place, product = 512, 520, 528  # of divisors, in the lists, products so far
+    for d in range(8):
+        most = spatial_max[bounds + d]
+        most = limit if most <= 0 else min(limit, most)
+        least = min(spatial_min[bounds + d], U[rest + d])
+        if most == 1 and least == 1:
+            work[64 * d] = 1
+            work[count + d] = 1
+        else:
+            work[count + d] = _divisors(U[rest + d], most, least, work[64 * d : 64 * d + 64])
+    d = 0
+    work[place] = -1
+    work[product] = 1
+    while d >= 0:
+        work[place + d] += 1
+        if work[place + d] >= work[count + d] or work[product + d] * work[64 * d + work[place + d]] > limit:
+            d -= 1
+            continue
+        work[product + d + 1] = work[product + d] * work[64 * d + work[place + d]]
+        if d < 7:
+            d += 1
+            work[place + d] = -1
+            continue
+        used = work[product + 8]
+        maximal = True
+        for e in range(8):
+            most = spatial_max[bounds + e]
+            most = limit if most <= 0 else min(limit, most)
+            chosen = work[64 * e + work[place + e]]
+            if most == 1:
+                continue
+            for k in range(work[place + e] + 1, work[count + e]):
+                if used // chosen * work[64 * e + k] <= limit:
+                    maximal = False
+            room = min(limit // used, most)
+            left = U[rest + e]
+            if chosen == 1 and room > 1 and e < R and left > 1:
+                fill = -(-left // -(-left // room))
+                if left % fill:
+                    _extend(levels, row, l, axis, U, work, spare, e, fill)
+                    m = _keep_spatial(levels, spare, U, m, beam, rank, A, H, there)
+        if maximal or full:
+            _extend(levels, row, l, axis, U, work, spare, -1, 1)
+            m = _keep_spatial(levels, spare, U, m, beam, rank, A, H, there)
+    return m
+
+
+@kernel
+def _extend(levels: int, row: int, l: int, axis: int, U: Ints, work: Ints, spare: int, special: int, fill: int) -> None:
+    """The row at ``row`` with the factors in hand, into the spare row."""
+    for i in range(24 * levels + 8):
+        U[spare + i] = U[row + i]
+    for d in range(8):
+        factor = work[64 * d + work[520 + d]]
+        if d == special:
+            factor = fill
+        U[spare + 8 * l + d] *= factor
+        U[spare + 8 * levels * (1 + axis) + 8 * l + d] = factor
+        U[spare + 24 * levels + d] = -(-U[spare + 24 * levels + d] // factor)
+
+
+@kernel
+def _build(levels: int, at: int, sb: int, Z: Ints, U: Ints, O: Ints, loops: Ints, tiles: Ints) -> int:
+    """Loops and tiles of a candidate; bounds of 1 are left out. Returns the number of loops."""
+    n, keep = 0, Z[at + 9 * levels]
+    for l in range(levels - 1, -1, -1):
+        for v in range(3):
+            tiles[l, v] = n if (keep >> (3 * l + v)) & 1 else -1
+        order = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8
+        for k in range(7, -1, -1):
+            d = O[order + k]
+            if Z[at + 8 * l + d] > 1:
+                loops[n, 0], loops[n, 1], loops[n, 2], loops[n, 3] = d, Z[at + 8 * l + d], 0, l
+                n += 1
+        for axis in range(2):
+            for d in range(8):
+                factor = U[sb + 8 * levels * (1 + axis) + 8 * l + d]
+                if factor > 1:
+                    loops[n, 0], loops[n, 1], loops[n, 2], loops[n, 3] = d, factor, 1 + axis, l
+                    n += 1
+    return n
+
+
+@kernel
+def _encode(levels: int, at: int, sb: int, Z: Ints, U: Ints, O: Ints, to: int, codes: Ints) -> None:
+    for l in range(levels):
+        here = to + l * CODE
+        order = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8
+        for d in range(8):
+            codes[here + d] = Z[at + 8 * l + d]
+            codes[here + 8 + d] = U[sb + 8 * levels + 8 * l + d]
+            codes[here + 16 + d] = U[sb + 16 * levels + 8 * l + d]
+            codes[here + 24 + d] = O[order + d]
+        for v in range(3):
+            codes[here + 32 + v] = (Z[at + 9 * levels] >> (3 * l + v)) & 1
+
+
+@kernel
+def _hash(n: int, levels: int, loops: Ints, tiles: Ints) -> int:
+    mark = n + 1
+    for i in range(n):
+        word = loops[i, 0] | loops[i, 2] << 3 | loops[i, 3] << 5 | loops[i, 1] << 10
+        mark = (mark ^ word) * 0x2545F4914F6CDD1D
+        mark ^= mark >> 29
+    for l in range(levels):
+        for v in range(3):
+            mark = (mark ^ (tiles[l, v] + 2)) * 0x2545F4914F6CDD1D
+            mark ^= mark >> 31
+    return mark if mark != 0 else 1
+
+
+@kernel
+def _first_seen(mark: int, seen: Ints) -> bool:
+    """Put a mark in the open-addressed table; False if it was there."""
+    mask = len(seen) - 1
+    i = mark & mask
+    while seen[i] != 0:
+        if seen[i] == mark:
+            return False
+        i = (i + 1) & mask
+    seen[i] = mark
+    return True
+
+
+# ---- temporal factors ------------------------------------------------------------------------------------------
+
+
+@kernel
+def _start(levels: int, at: int, sb: int, Z: Ints, U: Ints, most: Ints, primes: Ints) -> bool:
+    """All temporal loops as far out as they may stand; primes of what is to be placed. False: no place."""
+    for d in range(8):
+        left = U[sb + 24 * levels + d]
+        m, rest, q = 0, left, 2
+        while rest > 1:
+            if q * q > rest:
+                q = rest
+            if rest % q == 0:
+                primes[16 * d + 1 + m] = q
+                m += 1
+                while rest % q == 0:
+                    rest //= q
+            q += 1
+        primes[16 * d] = m
+        for l in range(levels - 1, -1, -1):
+            limit = most[8 * l + d]
+            factor = left
+            if left > limit:
+                factor = limit
+                while left % factor:
+                    factor -= 1
+            Z[at + 8 * l + d] = factor
+            left //= factor
+        if left > 1:
+            return False
+    return True
+
+
+@kernel
+def _value(pair: tuple[float, float], aim: int) -> float:
+    value = pair[0] * pair[1]
+    if aim == 1:
+        value *= pair[1]
+    elif aim == 2:
+        value *= pair[0]
+    return value
+
+
+@kernel
+def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
+           V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, swaps: bool, stat: Ints) -> float:  # fmt: skip
+    """Improve a candidate's estimated objective move by move until none helps; the objective."""
+    best = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+    count = 1
+    again = True
+    while again:
+        again = False
+        for d in range(8):
+            for k in range(primes[16 * d]):
+                q = primes[16 * d + 1 + k]
+                for a in range(levels - 1, -1, -1):
+                    for b in range(levels):
+                        source, target = at + 8 * a + d, at + 8 * b + d
+                        while a != b and Z[source] % q == 0 and Z[target] * q <= most[8 * b + d]:
+                            Z[source] //= q
+                            Z[target] *= q
+                            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+                            count += 1
+                            if value < best * (1.0 - 1e-9):
+                                best = value
+                                again = True
+                            else:
+                                Z[source] *= q
+                                Z[target] //= q
+                                break
+        for l in range(1, levels):
+            active = 0
+            for d in range(8):
+                active += 1 if Z[at + 8 * l + d] > 1 else 0
+            if active < 2:
+                continue
+            place = at + 8 * levels + l
+            for number in range(N_ORDERS):
+                old = Z[place]
+                if number == old:
+                    continue
+                Z[place] = number
+                value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+                count += 1
+                if value < best * (1.0 - 1e-9):
+                    best = value
+                    again = True
+                else:
+                    Z[place] = old
+        if not again and swaps:
+            value, tried = _swap(levels, at, sb, Z, U, A, H, O, bits, hw_f, V, Y, most, primes, aim, best)
+            count += tried
+            if value < best:
+                best = value
+                again = True
+    stat[ESTIMATED] += count
+    return best
+
+
+@kernel
+def _swap(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
+          V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, best: float) -> tuple[float, int]:  # fmt: skip
+    """One factor of a dimension outwards and one of another inwards at once: the first exchange that helps."""
+    count = 0
+    for a in range(levels):
+        for b in range(a + 1, levels):
+            for d in range(8):
+                for k in range(primes[16 * d]):
+                    q = primes[16 * d + 1 + k]
+                    if Z[at + 8 * a + d] % q or Z[at + 8 * b + d] * q > most[8 * b + d]:
+                        continue
+                    Z[at + 8 * a + d] //= q
+                    Z[at + 8 * b + d] *= q
+                    for e in range(8):
+                        if e == d:
+                            continue
+                        for j in range(primes[16 * e]):
+                            r = primes[16 * e + 1 + j]
+                            if Z[at + 8 * b + e] % r or Z[at + 8 * a + e] * r > most[8 * a + e]:
+                                continue
+                            Z[at + 8 * b + e] //= r
+                            Z[at + 8 * a + e] *= r
+                            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+                            count += 1
+                            if value < best * (1.0 - 1e-9):
+                                return value, count
+                            Z[at + 8 * b + e] *= r
+                            Z[at + 8 * a + e] //= r
+                    Z[at + 8 * a + d] *= q
+                    Z[at + 8 * b + d] //= q
+    return best, count
+
+
+# ---- evaluation ------------------------------------------------------------------------------------------------
+
+
+@kernel_calling(nest, hulls, mapper_estimate)
+def _try(levels: int, at: int, sb: int, z: Ints, u: Ints, o: Ints, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats,
+         bits: Ints, mode: int, policy: int, maximum_only: bool, loops: Ints, tiles: Ints, compact: Ints,
+         scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints, hull_energy: Floats,
+         hull_cycles: Ints, hull_id: Ints, m: int, slot_id: Ints, slots: Ints, stat: Ints) -> int:  # fmt: skip
+    """Evaluate a candidate unless it has been, and add it to the hull of m vertices; the new m."""
+    Z, U, O = borrow(z, 0), borrow(u, 0), borrow(o, 0)
+    n = _build(levels, at, sb, Z, U, O, borrow(loops, 4), borrow(tiles, 3))
+    if not _first_seen(_hash(n, levels, borrow(loops, 4), borrow(tiles, 3)), seen):
+        stat[SEEN] += 1
+        return m
+    stat[EVALUATED] += 1
+    out[ENERGY_PJ] = np.inf
+    if not evaluate(n, loops, tiles, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, compact, scratch, marks,
+                    counts, slack, out):  # fmt: skip
+        stat[UNFIT] += 1
+        out[ENERGY_PJ] = np.inf
+        return m
+    identity = stat[EVALUATED]
+    m = hull_insert(hull_energy, hull_cycles, hull_id, m, out[ENERGY_PJ], int(out[CYCLES]), identity)
+    for i in range(m):
+        if hull_id[i] == identity:
+            for slot in range(len(slot_id)):
+                free = True
+                for k in range(m):
+                    free = free and hull_id[k] != slot_id[slot]
+                if free:
+                    slot_id[slot] = identity
+                    _encode(levels, at, sb, Z, U, O, 0, borrow(slots[slot], 0))
+                    break
+            break
+    return m
+
+
+@kernel_calling(nest, hulls, mapper_estimate)
+def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints,
+               spatial_max: Ints, spatial_min: Ints, o: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
+               u: Ints, z: Ints, V: Floats, y: Ints, rank: Floats, work: Ints, primes: Ints, loops: Ints, tiles: Ints,
+               compact: Ints, scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints,
+               hull_energy: Floats, hull_cycles: Ints, hull_id: Ints, slot_id: Ints, slots: Ints, stat: Ints,
+               violation: Ints) -> int:  # fmt: skip
+    """The heuristic for one layer; vertices of its hull."""
+    Z, U, O, A, H, T = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
+    Y, M, PR, B, ST = borrow(y, 0), borrow(most, 0), borrow(primes, 0), borrow(bits, 0), borrow(stat, 0)
+    width = 24 * levels + 10
+    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), BEAM, False, U, rank, work)
+    stat[SPATIAL] = n
+    m = 0
+    all_kept, least_kept = 0, 0
+    for l in range(levels):
+        for v in range(3):
+            if hw_i[l, 10 + v] != 0:
+                all_kept |= 1 << (3 * l + v)
+            if hw_i[l, 10 + v] == 1:
+                least_kept |= 1 << (3 * l + v)
+    pixels = pixels_met(0, A)[0] * pixels_met(1, A)[0] / float(A[P] * A[Q] * A[R] * A[S])
+    violation[0] = -1
+    for i in range(n):
+        if stat[EVALUATED] >= budget:
+            break
+        if not _start(levels, 0, i * width, Z, U, M, PR):
+            continue
+        for l in range(levels):
+            Z[8 * levels + l] = 0
+        Z[9 * levels] = all_kept
+        prepare(levels, 0, i * width, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+        if estimate(levels, 0, Z, A, U, i * width, H, O, B, hw_f, V, Y)[0] == np.inf:
+            Z[9 * levels] = least_kept
+            prepare(levels, 0, i * width, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+            if estimate(levels, 0, Z, A, U, i * width, H, O, B, hw_f, V, Y)[0] == np.inf:
+                if violation[0] < 0 or stat[EVALUATED] < budget:
+                    m = _try(levels, 0, i * width, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
+                             loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
+                             hull_id, m, slot_id, slots, stat)  # fmt: skip
+                    _note_violation(levels, slack, violation)
+                continue
+        for aim in range(3):
+            _climb(levels, 0, i * width, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, aim == 0, ST)
+            if stat[EVALUATED] >= budget:
+                break
+            m = _try(levels, 0, i * width, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
+                     tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles, hull_id, m,
+                     slot_id, slots, stat)  # fmt: skip
+    return m
+
+
+@kernel
+def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
+    """Keep the smallest excess: its level, tensor (3: shared; 4, 5: axis) and amount."""
+    level, tensor, excess = -1, -1, -1
+    for l in range(levels):
+        for f in range(6):
+            if slack[l, f] > excess and slack[l, f] > 0:
+                level, tensor, excess = l, f, slack[l, f]
+    if excess > 0 and (violation[0] < 0 or excess < violation[2]):
+        violation[0], violation[1], violation[2] = level, tensor, excess
+
+
+@kernel_calling(nest, hulls, mapper_estimate)
+def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
+               spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
+               marks_size: int, sizes: Ints, energy: Floats, cycles: Ints, codes: Ints, stats: Ints,
+               violations: Ints) -> None:  # fmt: skip
+    """Map every layer.
+
+    Args:
+        rows: (n, 16).
+        hw_i ... bits: the hardware's arrays. most (L * 8,), spatial_max (L * 16,): without "all that is left".
+        spatial_min (L * 16,), order_fixed (L, 8).
+        budget: evaluations for each layer.
+        marks_size: `nest.marks_size` of the largest layer.
+        sizes (n,), energy (n, HULL + 1), cycles (n, HULL + 1), codes (n, HULL + 1, L * CODE), stats (n, N_STAT),
+            violations (n, 3): results.
+    """
+    levels = len(hw_i)
+    o = np.zeros(levels * N_ORDERS * 8, np.int64)
+    _orders(levels, order_fixed, o)
+    u = np.zeros((2 * BEAM + 2) * (24 * levels + 10), np.int64)
+    z = np.zeros(4 * (9 * levels + 2), np.int64)
+    V, rank = np.zeros(ESTIMATE_SCRATCH), np.zeros(BEAM)
+    work, primes = np.zeros(600, np.int64), np.zeros(128, np.int64)
+    loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
+    compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
+    marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
+    slack, out = np.zeros((levels, 6), np.int64), np.zeros(LEVEL_PJ + levels)
+    size = 64
+    while size < 4 * budget:
+        size *= 2
+    seen, slot_id = np.zeros(size, np.int64), np.zeros(HULL + 2, np.int64)
+    hull_id, slots = np.zeros(HULL + 1, np.int64), np.zeros((HULL + 2, levels * CODE), np.int64)
+    for i in range(len(rows)):
+        seen[:] = 0
+        slot_id[:] = 0
+        m = _map_layer(levels, rows[i], hw_i, hw_f, mac, bits, most, spatial_max, spatial_min, o, budget, mode, policy,
+                       maximum_only, u, z, V, np.zeros(PREPARED, np.int64), rank, work, primes, loops, tiles, compact, scratch, marks, counts, slack,
+                       out, seen, energy[i], cycles[i], hull_id, slot_id, slots, stats[i], violations[i])  # fmt: skip
+        sizes[i] = m
+        for k in range(m):
+            for slot in range(len(slot_id)):
+                if slot_id[slot] == hull_id[k]:
+                    codes[i, k, :] = slots[slot]
+                    break

@@ -1,0 +1,257 @@
+"""Mappings of one layer as designs: which factors, orders and bypasses a search may choose on a given hardware.
+
+Every prime factor of every dimension belongs to one slot: the temporal block of a level, or an axis of a fan-out.
+Slots are served from the multipliers outwards: parameter ``K2.buffer.x`` = 3 lets axis X of the buffer's fan-out take
+three factors 2 of K, or what is left of them; the outermost slot takes the rest. Orders are chosen dimension by
+dimension, from inside: ``order2.buffer`` says which of the dimensions not placed yet comes next. ``keep.W.buffer``
+exists where the hardware leaves the choice. All factors divide: each design computes the layer exactly.
+
+Designs that mean the same mapping (a slot that asks for more than is left, orders of loops with bound 1) are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from archgym.errors import UsageError
+from archgym.space import Codes, Columns, Parameter
+
+from . import nest
+from .hardware import HardwareArrays
+from .levels import FREE
+from .shapes import DIMS, TENSORS
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """One place for factors: ``kind`` of loop (0 temporal, 1 X, 2 Y) of a level."""
+
+    level: int
+    kind: int
+    name: str
+
+
+class _Part(NamedTuple):
+    """A prime factor of a dimension, how often it occurs, (slot, parameter) that may take it, the slot of the rest."""
+
+    dim: int
+    prime: int
+    times: int
+    asked: tuple[tuple[int, str], ...]
+    rest: int
+
+
+class MappingSpace:
+    """The parameters of all even mappings of a layer on a hardware, and their meaning.
+
+    Args:
+        row: (16,) the layer, see `shapes.layer_row`.
+        arrays: the hardware; capacities are not looked at.
+        names: of its levels, from the multipliers outwards.
+
+    Attributes:
+        parameters: of the design space.
+
+    Raises:
+        UsageError: the hardware's constraints leave a dimension of the layer no place.
+    """
+
+    def __init__(self, row: Ints, arrays: HardwareArrays, names: tuple[str, ...]) -> None:
+        self.levels = len(names)
+        self.slots = _slots(names)
+        self._parts: list[_Part] = []
+        self.parameters: list[Parameter] = []
+        for d in range(8):
+            for prime, times in _primes(int(row[d])).items():
+                self._place(d, prime, times, arrays)
+        self._orders = [self._order(level, row, arrays, names) for level in range(1, self.levels)]
+        self._keeps: list[tuple[int, int, str]] = []
+        for level in range(self.levels):
+            for v, tensor in enumerate(TENSORS):
+                if arrays.hw_i[level, nest.KEEP + v] == 2:
+                    name = f"keep.{tensor}.{names[level]}"
+                    self.parameters.append(
+                        Parameter.boolean(name, group="bypass", doc=f"{names[level]} holds {tensor}")
+                    )
+                    self._keeps.append((level, v, name))
+        self._always = arrays.hw_i[:, nest.KEEP : nest.KEEP + 3] == 1
+
+    def _place(self, d: int, prime: int, times: int, arrays: HardwareArrays) -> None:
+        open_slots, limits = [], []
+        for i, slot in enumerate(self.slots):
+            if slot.kind == 0:
+                limit = int(arrays.temporal_max[slot.level, d])
+            else:
+                limit = int(arrays.spatial_max[slot.level, slot.kind - 1, d])
+                limit = min(limit or FREE, int(arrays.hw_i[slot.level, nest.FANOUT + slot.kind - 1]))
+            limit = limit or FREE  # "all that is left" is the search's business here
+            if limit >= prime:
+                open_slots.append(i)
+                limits.append(limit)
+        if not open_slots:
+            raise UsageError(
+                f"layer: dimension {DIMS[d]} has a factor {prime} that no level and no fan-out of the hardware may take"
+            )
+        asked = []
+        for i, limit in zip(open_slots[:-1], limits[:-1], strict=True):
+            most = times
+            while most > 1 and prime**most > limit:
+                most -= 1
+            name = f"{DIMS[d]}{prime}.{self.slots[i].name}"
+            self.parameters.append(
+                Parameter(name, tuple(range(most + 1)), group=DIMS[d], doc=f"factors {prime} of {DIMS[d]} there")
+            )
+            asked.append((i, name))
+        self._parts.append(_Part(d, prime, times, tuple(asked), open_slots[-1]))
+
+    def _order(
+        self, level: int, row: Ints, arrays: HardwareArrays, names: tuple[str, ...]
+    ) -> tuple[list[int], list[str]]:
+        """Dimensions of a level's block, those with a fixed place first, and the parameters of the others."""
+        fixed = [int(d) for d in arrays.order_fixed[level] if d >= 0 and row[d] > 1]
+        here = [d for d in range(8) if row[d] > 1 and arrays.temporal_max[level, d] != 1 and d not in fixed]
+        found = []
+        for k in range(len(here) - 1):
+            name = f"order{k + 1}.{names[level]}"
+            self.parameters.append(
+                Parameter(
+                    name,
+                    tuple(range(len(here) - k)),
+                    ordered=False,
+                    group=f"order.{names[level]}",
+                    doc=f"which of the dimensions left comes next, from inside ({''.join(DIMS[d] for d in here)})",
+                )
+            )
+            found.append(name)
+        return fixed + here, found
+
+    def asking(self, slot: int) -> list[tuple[str, int]]:
+        """The parameters by which a slot asks for factors, and the most that each may ask for."""
+        found = [(name, part.times) for part in self._parts for at, name in part.asked if at == slot]
+        most = {p.name: len(p.levels) - 1 for p in self.parameters}
+        return [(name, min(times, most[name])) for name, times in found]
+
+    def greedy(self, fits: Callable[[dict[str, int]], bool]) -> dict[str, int]:
+        """From the multipliers outwards each slot takes every factor with which the design still fits; all is kept."""
+        design = {p.name: int(p.name.startswith("keep.")) for p in self.parameters}
+        for slot in range(len(self.slots)):
+            for name, most in self.asking(slot):
+                while design[name] < most and fits({**design, name: design[name] + 1}):
+                    design[name] += 1
+        return design
+
+    def factors(self, designs: Columns) -> Ints:
+        """Bounds (m, slots, 8) of designs given as columns."""
+        m = _rows(designs)
+        bounds = np.ones((m, len(self.slots), 8), np.int64)
+        for d, prime, times, asked, rest in self._parts:
+            left = np.full(m, times, np.int64)
+            for slot, name in asked:
+                taken = np.minimum(designs[name], left)
+                bounds[:, slot, d] *= prime**taken
+                left = left - taken
+            bounds[:, rest, d] *= prime**left
+        return bounds
+
+    def orders(self, designs: Columns) -> list[Ints]:
+        """Per level from 1 on: its dimensions from inner to outer, (m, k)."""
+        m = _rows(designs)
+        result = []
+        for dims, names in self._orders:
+            fixed = len(dims) - len(names) - 1 if names else len(dims)
+            left = np.tile(np.array(dims[fixed:], np.int64), (m, 1))
+            order = np.tile(np.array(dims, np.int64), (m, 1))
+            for k, name in enumerate(names):
+                chosen = np.asarray(designs[name], np.int64)
+                order[:, fixed + k] = np.take_along_axis(left, chosen[:, None], axis=1)[:, 0]
+                keep = np.arange(left.shape[1])[None] != chosen[:, None]
+                left = left[keep].reshape(m, -1)
+            if names:
+                order[:, -1] = left[:, 0]
+            result.append(order)
+        return result
+
+    def nests(self, designs: Columns) -> tuple[Ints, Ints]:
+        """Loops (m, n, 4) and tiles (m, L, 3) of designs given as columns (loops of bound 1 included)."""
+        m = _rows(designs)
+        bounds, orders = self.factors(designs), self.orders(designs)
+        kept = np.tile(self._always, (m, 1, 1))
+        for level, v, name in self._keeps:
+            kept[:, level, v] = designs[name] != 0
+        tiles = np.full((m, self.levels, 3), -1, np.int64)
+        blocks: list[Ints] = []
+        length = 0
+        for level in range(self.levels - 1, -1, -1):
+            tiles[:, level] = np.where(kept[:, level], length, -1)
+            # Level 0's order changes nothing.
+            order = orders[level - 1][:, ::-1] if level else np.tile(np.arange(8), (m, 1))
+            blocks.append(self._block(bounds, level, 0, order))
+            blocks += [self._block(bounds, level, kind, np.tile(np.arange(8), (m, 1))) for kind in (1, 2)]
+            length += order.shape[1] + 16
+        return np.concatenate(blocks, axis=1), tiles
+
+    def _block(self, bounds: Ints, level: int, kind: int, order: Ints) -> Ints:
+        slot = next(i for i, s in enumerate(self.slots) if (s.level, s.kind) == (level, kind))
+        block = np.empty((*order.shape, 4), np.int64)
+        block[..., nest.DIM] = order
+        block[..., nest.BOUND] = np.take_along_axis(bounds[:, slot], order, axis=1)
+        block[..., nest.KIND] = kind
+        block[..., nest.LEVEL] = level
+        return block
+
+    def canonical(self, codes: Codes, at: int = 0) -> Codes:
+        """Codes (m, d) whose columns from ``at`` on are this space's parameters, one representative per mapping."""
+        codes = codes.copy()
+        position = {p.name: at + i for i, p in enumerate(self.parameters)}
+        columns = {name: codes[:, i] for name, i in position.items()}  # levels are 0, 1, 2, ...: codes are values
+        bounds = self.factors(columns)
+        for _, _, times, asked, _ in self._parts:
+            left = np.full(len(codes), times, np.int64)
+            for _, name in asked:
+                taken = np.minimum(columns[name], left)
+                codes[:, position[name]] = taken
+                left = left - taken
+        for level, (order, (dims, names)) in enumerate(zip(self.orders(columns), self._orders, strict=True), start=1):
+            if not names:
+                continue
+            slot = next(i for i, s in enumerate(self.slots) if (s.level, s.kind) == (level, 0))
+            fixed = len(dims) - len(names) - 1
+            free = order[:, fixed:]
+            idle = np.take_along_axis(bounds[:, slot], free, axis=1) == 1
+            rank = np.where(idle, 100 + free, np.arange(free.shape[1])[None])  # bound-1 loops outermost, in order
+            free = np.take_along_axis(free, np.argsort(rank, axis=1, kind="stable"), axis=1)
+            for k, name in enumerate(names):
+                smaller = (free[:, k + 1 :] < free[:, k : k + 1]).sum(axis=1)  # place among the dimensions left
+                codes[:, position[name]] = smaller
+        return codes
+
+
+def _rows(designs: Columns) -> int:
+    return len(next(iter(designs.values())))
+
+
+def _slots(names: tuple[str, ...]) -> list[_Slot]:
+    """From the multipliers outwards: fan-out Y and X of a level, then its temporal block."""
+    slots = []
+    for level, name in enumerate(names):
+        slots += [_Slot(level, 2, f"{name}.y"), _Slot(level, 1, f"{name}.x"), _Slot(level, 0, name)]
+    return slots
+
+
+def _primes(n: int) -> dict[int, int]:
+    """Prime factors and how often each occurs."""
+    found: dict[int, int] = {}
+    p = 2
+    while n > 1:
+        while n % p == 0:
+            found[p] = found.get(p, 0) + 1
+            n //= p
+        p = p + 1 if p * p <= n else max(n, p + 1)
+    return found
