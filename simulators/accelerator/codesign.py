@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,15 @@ import numpy.typing as npt
 from archgym.errors import UsageError
 from archgym.metrics import Constraint, Metric
 from archgym.simulator import Seeds, Simulator
-from archgym.space import Codes, Columns, DesignSpace, Level
+from archgym.space import Codes, Columns, DesignSpace, Level, Parameter
 from archgym.workload import Layer, Network, Workload
 
 from . import nest, totals
 from .hardware import HardwareArrays
-from .knobs import BASELINE, LEVELS, SPACE, Surroundings, check_surroundings, design_of, hardware
+from .knobs import BASELINE, LEVELS, SPACE, SPADS, Surroundings, check_surroundings, design_of, hardware
 from .mapping_simulator import chosen_layer, columns_and_slacks, greedy, loop_nest
 from .mapping_space import MappingSpace
-from .shapes import layer_row
+from .shapes import TENSORS, layer_row
 
 Ints = npt.NDArray[np.int64]
 
@@ -43,11 +43,14 @@ class CoDesignConfig(Surroundings):
     Attributes:
         layer: name of the layer; "" is the one with the most MACs in one run.
         batch: inferences per pass.
+        space: "full", or "allowed": without the designs that are known not to fit before anything is counted
+            (factors beyond the array, tiles beyond a scratchpad).
         Others: see `Surroundings`.
     """
 
     layer: str = ""
     batch: int = 1
+    space: Literal["full", "allowed"] = "full"
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -77,7 +80,7 @@ class CoDesign(Simulator):
 
     def design_space(self, workload: Workload) -> DesignSpace:
         """Knobs of the hardware, then factors and orders of the layer's loops."""
-        return _spaces(self._around, self._row(workload))[1]
+        return _spaces(self._around, self._row(workload), self.config.space == "allowed")[1]
 
     def baseline(self, workload: Workload) -> dict[str, Level]:
         """Eyeriss with a greedy mapping: each slot takes every factor that still fits."""
@@ -126,14 +129,25 @@ def _evaluate(row: Ints, loops: Ints, tiles: Ints, arrays: HardwareArrays) -> di
 
 
 @lru_cache(maxsize=64)
-def _spaces(around: Surroundings, row: tuple[int, ...]) -> tuple[MappingSpace, DesignSpace]:
+def _spaces(around: Surroundings, key: tuple[int, ...], filtered: bool = False) -> tuple[MappingSpace, DesignSpace]:
     """Meaning of the mapping's parameters, and the whole space; fan-outs are as wide as any design's."""
-    arrays = hardware(BASELINE, around).arrays()
-    most, meshes = max(SPACE["pes"].levels), SPACE["mesh_x"].levels
-    arrays.hw_i[1, nest.FANOUT] = max(meshes)
-    arrays.hw_i[1, nest.FANOUT + 1] = int(most) // int(min(meshes))
-    space = MappingSpace(np.array(row, np.int64), arrays, LEVELS)
-    return space, DesignSpace([*SPACE.parameters, *space.parameters], SPACE.allowed)
+    row, arrays = np.array(key, np.int64), hardware(BASELINE, around).arrays()
+    pes, mesh = (np.array(SPACE[name].levels, np.int64) for name in ("pes", "mesh_x"))
+    arrays.hw_i[1, nest.FANOUT] = mesh.max()
+    arrays.hw_i[1, nest.FANOUT + 1] = pes.max() // mesh.min()
+    space = MappingSpace(row, arrays, LEVELS)
+    if not filtered:
+        return space, DesignSpace([*SPACE.parameters, *space.parameters])
+    knobs: dict[tuple[int, int], tuple[tuple[Parameter, ...], Ints]] = {
+        (1, nest.SLACK_X): ((SPACE["mesh_x"],), mesh),
+        (1, nest.SLACK_X + 1): ((SPACE["pes"], SPACE["mesh_x"]), pes[:, None] // mesh),
+    }
+    for name, tensor in SPADS.items():
+        v = TENSORS.index(tensor)
+        depth, block = SPACE[f"{name}_depth"], SPACE[f"{name}_block"]
+        words = np.array(depth.levels, np.int64)[:, None] * np.array(block.levels, np.int64)
+        knobs[0, v] = ((depth, block), words * int(arrays.bits[v]))
+    return space, DesignSpace([*SPACE.parameters, *space.parameters], space.rules(row, arrays, knobs))
 
 
 @lru_cache(maxsize=64)

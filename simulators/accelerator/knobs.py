@@ -2,11 +2,11 @@
 
 The knobs and their levels are those of the predecessor's Timeloop space (Krishnan et al., "ArchGym", ISCA 2023):
 processing elements, mesh, kind, depth, width and bandwidths of the three scratchpads of an element, and the shared
-buffer. Left out: the dummy buffer (it stored nothing). Made to mean something, because there a larger bandwidth was
-free: an SRAM serves one access a cycle and bank, so that a scratchpad has as many banks as its bandwidths need (at
-most one a row), and a buffer with too few banks for its bandwidths is slower; the rows of a register file are as wide
-as the larger bandwidth. Constraints on mappings (row stationary), the multipliers and the sharing of the fan-out are
-those of the template ``eyeriss``.
+buffer. Left out: the dummy buffer (it stored nothing). Bandwidth was free there; here an SRAM serves one access a
+cycle and bank, so that a scratchpad has as many banks as its bandwidths need (at most one a row) and a buffer with
+too few banks for its bandwidths is slower, and the rows of a register file are as wide as the larger bandwidth (at
+most all of it in one row). Constraints on mappings (row stationary), the multipliers and the sharing of the fan-out
+are those of the template ``eyeriss``.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Surroundings:
 def _store(kind: str, tensors: str, depth: int, block: int, read: int, write: int, banks: int, bits: int) -> Store:
     """A scratchpad or buffer whose bandwidths its banks limit."""
     if kind not in _SRAM:
-        width = max(block, read, write)
+        width = min(max(block, read, write), depth * block)
         return Store(
             kind, tensors, width * bits, -(-depth * block // width),
             read_bandwidth=float(read * bits), write_bandwidth=float(write * bits),

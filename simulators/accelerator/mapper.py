@@ -15,7 +15,7 @@ from archgym.kernel import kernel, kernel_calling
 
 from . import hulls, mapper_estimate, nest
 from .hulls import hull_insert
-from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, estimate, pixels_met, prepare
+from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, bound, estimate, pixels_met, prepare
 from .nest import CYCLES, ENERGY_PJ, LEVEL_PJ, SCRATCH, evaluate
 
 Ints = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 N, G, K, C, P, Q, R, S = range(8)
 CODE = 35
 HULL = 48  # vertices kept for a layer
-BEAM = 64  # spatial choices of the heuristic
+BEAM = 128  # spatial choices of the heuristic
 
 # Innermost loops of a block, inner to outer. Which tensor stays put is decided by the first loop that is not one of
 # its irrelevant dimensions: W stays under P Q N, I under K, O under R S C. Halos of I are shared along the first of
@@ -155,11 +155,11 @@ def _keep_spatial(levels: int, row: int, U: Ints, n: int, beam: int, rank: Float
 
 
 @kernel
-def _spatial(levels: int, A: Ints, H: Ints, spatial_max: Ints, spatial_min: Ints, beam: int, full: bool, U: Ints,
+def _spatial(levels: int, A: Ints, H: Ints, spatial_max: Ints, spatial_min: Ints, beam: int, U: Ints,
              rank: Floats, work: Ints) -> int:  # fmt: skip
     """Spatial choices into the rows of U, best first; their number.
 
-    Axis by axis, a beam of the choices with the fewest compute cycles left (``full``: all). On an axis a dimension
+    Axis by axis, a beam of the choices with the fewest compute cycles left. On an axis a dimension
     takes a divisor of what is left of it; one dimension of N G K C P Q may take, instead, the factor that fills the
     room left by the others: ceil(left / ceil(left / room)).
 
@@ -183,7 +183,7 @@ def _spatial(levels: int, A: Ints, H: Ints, spatial_max: Ints, spatial_min: Ints
             m = 0
             for i in range(n):
                 m = _expand(levels, here + i * width, l, axis, limit, bounds, A, H, spatial_max, spatial_min, beam,
-                            full, U, rank, work, m, there, spare)  # fmt: skip
+                            U, rank, work, m, there, spare)  # fmt: skip
             here, there, n = there, here, m
     # Best first, in place at 0.
     if here != 0:
@@ -210,7 +210,7 @@ def _spatial(levels: int, A: Ints, H: Ints, spatial_max: Ints, spatial_min: Ints
 
 @kernel
 def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A: Ints, H: Ints, spatial_max: Ints,
-            spatial_min: Ints, beam: int, full: bool, U: Ints, rank: Floats, work: Ints, m: int, there: int,
+            spatial_min: Ints, beam: int, U: Ints, rank: Floats, work: Ints, m: int, there: int,
             spare: int) -> int:  # fmt: skip
     """All choices on one axis of a fan-out that continue the row at ``row``."""
     width = 24 * levels + 10
@@ -225,6 +225,9 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
             work[count + d] = 1
         else:
             work[count + d] = _divisors(U[rest + d], most, least, work[64 * d : 64 * d + 64])
+    compute, worst = 1.0, _worst(m, rank)
+    for d in range(8):
+        compute *= U[rest + d]
     d = 0
     work[place] = -1
     work[product] = 1
@@ -239,27 +242,30 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
             work[place + d] = -1
             continue
         used = work[product + 8]
-        maximal = True
-        for e in range(8):
+        for e in range(6):
             most = spatial_max[bounds + e]
             most = limit if most <= 0 else min(limit, most)
-            chosen = work[64 * e + work[place + e]]
-            if most == 1:
-                continue
-            for k in range(work[place + e] + 1, work[count + e]):
-                if used // chosen * work[64 * e + k] <= limit:
-                    maximal = False
-            room = min(limit // used, most)
-            left = U[rest + e]
-            if chosen == 1 and room > 1 and e < R and left > 1:
+            room, left = min(limit // used, most), U[rest + e]
+            if work[64 * e + work[place + e]] == 1 and room > 1 and left > 1:
                 fill = -(-left // -(-left // room))
                 if left % fill:
                     _extend(levels, row, l, axis, U, work, spare, e, fill)
                     m = _keep_spatial(levels, spare, U, m, beam, rank, A, H, there)
-        if maximal or full:
+                    worst = _worst(m, rank)
+        if m < beam or compute <= worst * used:
             _extend(levels, row, l, axis, U, work, spare, -1, 1)
             m = _keep_spatial(levels, spare, U, m, beam, rank, A, H, there)
+            if m == beam:
+                worst = _worst(m, rank)
     return m
+
+
+@kernel
+def _worst(m: int, rank: Floats) -> float:
+    worst = 0.0
+    for i in range(m):
+        worst = max(worst, rank[i])
+    return worst
 
 
 @kernel
@@ -382,33 +388,40 @@ def _value(pair: tuple[float, float], aim: int) -> float:
     return value
 
 
-@kernel
+# Dimensions in the order in which a climb tries them: which of them gets scarce capacity first.
+_TURNS = np.array(
+    ((K, C, P, Q, R, S, N, G), (Q, P, N, K, C, S, R, G), (C, S, R, K, Q, P, N, G), (R, S, Q, P, C, K, G, N)), np.int64
+)
+
+
+@kernel_calling(mapper_estimate)
 def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
-           V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, swaps: bool, stat: Ints) -> float:  # fmt: skip
+           V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, turn: int, stat: Ints) -> float:  # fmt: skip
     """Improve a candidate's estimated objective move by move until none helps; the objective."""
     best = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
     count = 1
     again = True
     while again:
         again = False
-        for d in range(8):
+        for place in range(8):
+            d = _TURNS[turn, place]
             for k in range(primes[16 * d]):
                 q = primes[16 * d + 1 + k]
                 for a in range(levels - 1, -1, -1):
                     for b in range(levels):
                         source, target = at + 8 * a + d, at + 8 * b + d
-                        while a != b and Z[source] % q == 0 and Z[target] * q <= most[8 * b + d]:
-                            Z[source] //= q
-                            Z[target] *= q
-                            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-                            count += 1
-                            if value < best * (1.0 - 1e-9):
-                                best = value
-                                again = True
-                            else:
-                                Z[source] *= q
-                                Z[target] //= q
-                                break
+                        if a == b or Z[source] % q or Z[target] * q > most[8 * b + d]:
+                            continue
+                        Z[source] //= q
+                        Z[target] *= q
+                        value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+                        count += 1
+                        if value < best * (1.0 - 1e-9):
+                            best = value
+                            again = True
+                        else:
+                            Z[source] *= q
+                            Z[target] //= q
         for l in range(1, levels):
             active = 0
             for d in range(8):
@@ -428,51 +441,84 @@ def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O:
                     again = True
                 else:
                     Z[place] = old
-        if not again and swaps:
-            value, tried = _swap(levels, at, sb, Z, U, A, H, O, bits, hw_f, V, Y, most, primes, aim, best)
-            count += tried
-            if value < best:
-                best = value
-                again = True
     stat[ESTIMATED] += count
     return best
 
 
 @kernel
-def _swap(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
-          V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, best: float) -> tuple[float, int]:  # fmt: skip
-    """One factor of a dimension outwards and one of another inwards at once: the first exchange that helps."""
+def _move(levels: int, at: int, number: int, Z: Ints, most: Ints, primes: Ints, undo: Ints, slot: int) -> bool:
+    """Make move ``number`` of a candidate if it is one, with what takes it back in undo[4 * slot:]."""
+    moves = 8 * 3 * levels * levels
+    if number < moves:
+        d = number % 8
+        number //= 8
+        k = number % 3
+        number //= 3
+        a, b = number % levels, number // levels
+        if a == b or k >= primes[16 * d]:
+            return False
+        q, source, target = primes[16 * d + 1 + k], at + 8 * a + d, at + 8 * b + d
+        if Z[source] % q or Z[target] * q > most[8 * b + d]:
+            return False
+        undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = source, Z[source], target, Z[target]
+        Z[source] //= q
+        Z[target] *= q
+        return True
+    number -= moves
+    place = at + 8 * levels + 1 + number // N_ORDERS
+    if Z[place] == number % N_ORDERS:
+        return False
+    undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = place, Z[place], place, Z[place]
+    Z[place] = number % N_ORDERS
+    return True
+
+
+@kernel
+def _back(Z: Ints, undo: Ints, slot: int) -> None:
+    Z[undo[4 * slot]] = undo[4 * slot + 1]
+    Z[undo[4 * slot + 2]] = undo[4 * slot + 3]
+
+
+@kernel_calling(mapper_estimate)
+def _two_moves(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
+               V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, best: float, left: int, undo: Ints,
+               stat: Ints) -> float:  # fmt: skip
+    """The first pair of moves that helps where no single one does; at most ``left`` are tried."""
+    moves = 8 * 3 * levels * levels + N_ORDERS * (levels - 1)
     count = 0
-    for a in range(levels):
-        for b in range(a + 1, levels):
-            for d in range(8):
-                for k in range(primes[16 * d]):
-                    q = primes[16 * d + 1 + k]
-                    if Z[at + 8 * a + d] % q or Z[at + 8 * b + d] * q > most[8 * b + d]:
-                        continue
-                    Z[at + 8 * a + d] //= q
-                    Z[at + 8 * b + d] *= q
-                    for e in range(8):
-                        if e == d:
-                            continue
-                        for j in range(primes[16 * e]):
-                            r = primes[16 * e + 1 + j]
-                            if Z[at + 8 * b + e] % r or Z[at + 8 * a + e] * r > most[8 * a + e]:
-                                continue
-                            Z[at + 8 * b + e] //= r
-                            Z[at + 8 * a + e] *= r
-                            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-                            count += 1
-                            if value < best * (1.0 - 1e-9):
-                                return value, count
-                            Z[at + 8 * b + e] *= r
-                            Z[at + 8 * a + e] //= r
-                    Z[at + 8 * a + d] *= q
-                    Z[at + 8 * b + d] //= q
-    return best, count
+    for first in range(moves):
+        if not _move(levels, at, first, Z, most, primes, undo, 0):
+            continue
+        for second in range(first + 1, moves):
+            if not _move(levels, at, second, Z, most, primes, undo, 1):
+                continue
+            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+            count += 1
+            if value < best * (1.0 - 1e-9):
+                stat[ESTIMATED] += count
+                return value
+            _back(Z, undo, 1)
+        _back(Z, undo, 0)
+        if count > left:
+            break
+    stat[ESTIMATED] += count
+    return best
 
 
-# ---- evaluation ------------------------------------------------------------------------------------------------
+# ---- evaluation ----
+
+
+@kernel
+def hidden(energy: float, cycles: float, hull_energy: Floats, hull_cycles: Ints, m: int) -> bool:
+    """Whether a point is on or above the hull."""
+    if m == 0 or cycles < hull_cycles[0]:
+        return False
+    for i in range(m - 1):
+        d0, d1 = float(hull_cycles[i]), float(hull_cycles[i + 1])
+        if cycles < d1:
+            chord = hull_energy[i] + (hull_energy[i + 1] - hull_energy[i]) * ((cycles - d0) / (d1 - d0))
+            return energy >= chord * (1.0 + 1e-12)
+    return energy >= hull_energy[m - 1]
 
 
 @kernel_calling(nest, hulls, mapper_estimate)
@@ -515,49 +561,77 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                u: Ints, z: Ints, V: Floats, y: Ints, rank: Floats, work: Ints, primes: Ints, loops: Ints, tiles: Ints,
                compact: Ints, scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints,
                hull_energy: Floats, hull_cycles: Ints, hull_id: Ints, slot_id: Ints, slots: Ints, stat: Ints,
-               violation: Ints) -> int:  # fmt: skip
+               violation: Ints, knobs: Ints) -> int:  # fmt: skip
     """The heuristic for one layer; vertices of its hull."""
-    Z, U, O, A, H, T = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
+    Z, U, O, A, H, W = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
     Y, M, PR, B, ST = borrow(y, 0), borrow(most, 0), borrow(primes, 0), borrow(bits, 0), borrow(stat, 0)
-    width = 24 * levels + 10
-    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), BEAM, False, U, rank, work)
+    width, order, record = 24 * levels + 10, 600, 9 * levels + 2
+    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), BEAM, U, rank, work)
     stat[SPATIAL] = n
-    m = 0
-    all_kept, least_kept = 0, 0
+    m, all_kept, least_kept = 0, 0, 0
     for l in range(levels):
         for v in range(3):
             if hw_i[l, 10 + v] != 0:
                 all_kept |= 1 << (3 * l + v)
             if hw_i[l, 10 + v] == 1:
                 least_kept |= 1 << (3 * l + v)
-    pixels = pixels_met(0, A)[0] * pixels_met(1, A)[0] / float(A[P] * A[Q] * A[R] * A[S])
-    violation[0] = -1
+    pairs_h, rows_h = pixels_met(0, A)
+    pairs_w, rows_w = pixels_met(1, A)
+    pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
+    exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
+    variants = 1 if all_kept == least_kept else 2
+    found = 0
     for i in range(n):
-        if stat[EVALUATED] >= budget:
-            break
         if not _start(levels, 0, i * width, Z, U, M, PR):
             continue
-        for l in range(levels):
-            Z[8 * levels + l] = 0
         Z[9 * levels] = all_kept
         prepare(levels, 0, i * width, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-        if estimate(levels, 0, Z, A, U, i * width, H, O, B, hw_f, V, Y)[0] == np.inf:
-            Z[9 * levels] = least_kept
-            prepare(levels, 0, i * width, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-            if estimate(levels, 0, Z, A, U, i * width, H, O, B, hw_f, V, Y)[0] == np.inf:
-                if violation[0] < 0 or stat[EVALUATED] < budget:
-                    m = _try(levels, 0, i * width, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
-                             loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
-                             hull_id, m, slot_id, slots, stat)  # fmt: skip
-                    _note_violation(levels, slack, violation)
-                continue
-        for aim in range(3):
-            _climb(levels, 0, i * width, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, aim == 0, ST)
-            if stat[EVALUATED] >= budget:
-                break
-            m = _try(levels, 0, i * width, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
-                     tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles, hull_id, m,
-                     slot_id, slots, stat)  # fmt: skip
+        e, c = bound(levels, i * width, Z, U, A, H, O, hw_f, V, Y, exists, False)
+        value = e * c
+        k = found
+        while k > 0 and rank[k - 1] > value:
+            rank[k], W[order + k] = rank[k - 1], W[order + k - 1]
+            k -= 1
+        rank[k], W[order + k] = value, i
+        found += 1
+    best, best_i = np.inf, -1
+    turns = knobs[0]
+    for turn in range(turns):
+        for j in range(min(found, knobs[1])):
+            for variant in range(variants):
+                if stat[EVALUATED] + stat[ESTIMATED] >= budget:
+                    break
+                i = W[order + j]
+                sb = i * width
+                _start(levels, 0, sb, Z, U, M, PR)
+                for l in range(levels):
+                    Z[8 * levels + l] = 0
+                Z[9 * levels] = all_kept if variant == 0 else least_kept
+                prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+                if estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
+                    if m == 0 and variant == variants - 1:
+                        m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
+                                 loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
+                                 hull_cycles, hull_id, m, slot_id, slots, stat)  # fmt: skip
+                        _note_violation(levels, slack, violation)
+                    continue
+                for aim in range(3):
+                    value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                    if knobs[2] and aim == 0:
+                        while True:
+                            better = _two_moves(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, value, knobs[2], W, ST)
+                            if better >= value:
+                                break
+                            value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                    e, c = estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)
+                    if not hidden(e * 0.98, c * 0.98, hull_energy, hull_cycles, m):
+                        m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
+                                 loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
+                                 hull_cycles, hull_id, m, slot_id, slots, stat)  # fmt: skip
+                    if aim == 0:
+                        if value > 1.5 * best:
+                            break
+                        best = min(best, value)
     return m
 
 
@@ -577,7 +651,7 @@ def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
 def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
                marks_size: int, sizes: Ints, energy: Floats, cycles: Ints, codes: Ints, stats: Ints,
-               violations: Ints) -> None:  # fmt: skip
+               violations: Ints, knobs: Ints) -> None:  # fmt: skip
     """Map every layer.
 
     Args:
@@ -595,7 +669,7 @@ def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, mo
     u = np.zeros((2 * BEAM + 2) * (24 * levels + 10), np.int64)
     z = np.zeros(4 * (9 * levels + 2), np.int64)
     V, rank = np.zeros(ESTIMATE_SCRATCH), np.zeros(BEAM)
-    work, primes = np.zeros(600, np.int64), np.zeros(128, np.int64)
+    work, primes = np.zeros(600 + 2 * BEAM, np.int64), np.zeros(128, np.int64)
     loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
     compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
     marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
@@ -610,7 +684,7 @@ def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, mo
         slot_id[:] = 0
         m = _map_layer(levels, rows[i], hw_i, hw_f, mac, bits, most, spatial_max, spatial_min, o, budget, mode, policy,
                        maximum_only, u, z, V, np.zeros(PREPARED, np.int64), rank, work, primes, loops, tiles, compact, scratch, marks, counts, slack,
-                       out, seen, energy[i], cycles[i], hull_id, slot_id, slots, stats[i], violations[i])  # fmt: skip
+                       out, seen, energy[i], cycles[i], hull_id, slot_id, slots, stats[i], violations[i], knobs)  # fmt: skip
         sizes[i] = m
         for k in range(m):
             for slot in range(len(slot_id)):

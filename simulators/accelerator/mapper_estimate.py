@@ -445,8 +445,9 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
         all_h = min(_rows(up, ur, stride_h, dil_h), one_h * lanes_h)
     if lanes_w > 1.0:
         all_w = min(_rows(uq, us, stride_w, dil_w), one_w * lanes_w)
-    gap_h = stride_h if tr >= stride_h or tp == 1.0 else tr  # rows without the gaps of the stride
-    gap_w = stride_w if ts >= stride_w or tq == 1.0 else ts
+    gaps_h, gaps_w = tr < stride_h and tp > 1.0, tq > 1.0 and ts < stride_w
+    gap_h, gap_w = tr if gaps_h else stride_h, ts if gaps_w else stride_w  # steps of P, Q in rows that are there
+    jump_h, jump_w = 1e18 if gaps_h else dil_h, 1e18 if gaps_w else dil_w  # taps meet the gaps of the last tile
     total, left, moved, reset_h, reset_w, channel = 0.0, 1.0, False, 0.0, 0.0, False
     area = all_h * all_w
     for l in range(c + 1, levels):
@@ -470,11 +471,11 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
                 step = V[_CUM + 8 * l + d] * U[sb + 8 * l + d]
                 moved = True
                 if d == P or d == R:
-                    step *= gap_h if d == P else dil_h
+                    step *= gap_h if d == P else jump_h
                     move_h = step - reset_h
                     reset_h += (bound - 1) * step
                 else:
-                    step *= gap_w if d == Q else dil_w
+                    step *= gap_w if d == Q else jump_w
                     move_w = step - reset_w
                     reset_w += (bound - 1) * step
             elif not moved:
@@ -490,3 +491,141 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
         total *= _clip(uq, us, V[top + Q], V[top + S], 1, A)
     words = total * V[f + _SCALE]
     return words, words * V[f + _ALONE] * (one_h * one_w * lanes_h * lanes_w / area), area
+
+
+@kernel
+def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats, f: int, exists: float,
+                 ordered: bool) -> float:  # fmt: skip
+    """Words of I, per lane that does not share, that the parent reads at least."""
+    if not ordered:
+        return exists
+    rounds, moved, channel = 1.0, False, False
+    inside, positions = 1.0, 1.0
+    first = True
+    outer_positions = 1.0
+    for l in range(c + 1, levels):
+        order = (l * N_ORDERS + Z[8 * levels + l]) * 8
+        for k in range(8):
+            d = O[order + k]
+            bound = Z[8 * l + d]
+            if bound == 1:
+                continue
+            if d == K:
+                if moved:
+                    rounds *= bound
+                    if first:
+                        first = False
+                        inside = positions
+                        positions = 1.0
+                continue
+            moved = True
+            positions *= bound
+            if first and (d == N or d == G or d == C):
+                channel = True
+    if rounds == 1.0:
+        return exists
+    if channel:
+        return rounds * exists
+    outer_positions = positions
+    row = _CUM + 8 * c + 8
+    words = V[row + N] * V[row + G] * V[row + C]  # one group's tile: what it may carry over at most
+    for l in range(c + 1, levels):
+        words *= U[sb + 8 * l + N] * U[sb + 8 * l + G] * U[sb + 8 * l + C]
+    h = _rows(V[row + P], V[row + R], float(A[8]), float(A[10]))
+    w = _rows(V[row + Q], V[row + S], float(A[9]), float(A[11]))
+    for l in range(c + 1, levels):
+        h *= U[sb + 8 * l + P] * U[sb + 8 * l + R]
+        w *= U[sb + 8 * l + Q] * U[sb + 8 * l + S]
+    carried = words * h * w * outer_positions
+    return exists + (rounds - 1.0) * max(0.0, exists - carried)
+
+
+@kernel
+def bound(levels: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, hw_f: Floats, V: Floats, Y: Ints,
+           exists: float, ordered: bool) -> tuple[float, float]:  # fmt: skip
+    """Lower bounds of energy and cycles of a prepared candidate whose tiles are in V."""
+    compute = 1.0
+    for i in range(8 * levels):
+        compute *= Z[i]
+    for i in range(3 * levels):
+        V[_READ + i] = V[_FIXED_READ + i]
+        V[_WRITE + i] = V[_FIXED_WRITE + i]
+        V[_OUT + i] = V[_IN + i] = 0.0
+    energy = V[_ENERGY]
+    for j in range(Y[_PAIRS]):
+        v, c, p = Y[1 + 3 * j], Y[2 + 3 * j], Y[3 + 3 * j]
+        f, above, below = _PAIR + _PAIR_FIELDS * j, 3 * p + v, 3 * c + v
+        if v == 1:
+            lanes = V[f + _SCALE] / float(A[N] * A[G] * A[C])
+            for l in range(c + 1, levels):
+                row = sb + 8 * l
+                if not (l <= p and H[l, 6]):
+                    lanes /= U[row + P] * U[row + Q] * U[row + R] * U[row + S]
+            x = lanes * _input_bound(c, levels, sb, Z, U, A, O, V, f, exists, ordered)
+            energy += x * (V[f + _E] + V[f + _SPREAD_E])
+            V[_READ + above] += x * V[f + _PARENT_READ]
+            V[_WRITE + below] += x * V[f + _SPREAD_C]
+            V[_IN + below] = x * V[f + _SPREAD_C]
+            continue
+        rounds, stays, settled = 1.0, True, False
+        for l in range(c + 1, levels):
+            block = 8 * l
+            if v == 0:
+                irrelevant = Z[block] * Z[block + P] * Z[block + Q]
+                moving = Z[block + G] * Z[block + K] * Z[block + C] * Z[block + R] * Z[block + S] > 1
+            else:
+                irrelevant = Z[block + C] * Z[block + R] * Z[block + S]
+                moving = Z[block] * Z[block + G] * Z[block + K] * Z[block + P] * Z[block + Q] > 1
+            if settled:
+                rounds *= irrelevant
+            elif not ordered:
+                settled = moving
+            else:
+                order = (l * N_ORDERS + Z[8 * levels + l]) * 8
+                for k in range(8):
+                    d = O[order + k]
+                    bound = Z[block + d]
+                    if bound == 1:
+                        continue
+                    relevant = (d != N and d != P and d != Q) if v == 0 else (d != C and d < R)
+                    if relevant:
+                        stays = False
+                    elif not stays:
+                        rounds *= bound
+                settled = not stays
+        energy += rounds * V[f + _E]
+        V[_READ + above] += rounds * V[f + _PARENT_READ]
+        written = rounds * V[f + _CHILD_WRITE]
+        if v == 0:
+            V[_WRITE + below] += written
+            V[_IN + below] = written
+        else:
+            read = rounds * V[f + _CHILD_READ]
+            V[_WRITE + above] += rounds * V[f + _PARENT_WRITE]
+            V[_READ + below] += read - rounds * V[f + _SPREAD_C]
+            V[_WRITE + below] += written
+            V[_OUT + below] = read
+            V[_IN + below] = written - V[f + _CHILD_WRITE]
+    slowest, overhead = compute, 0.0
+    for l in range(levels):
+        exposed = l < levels - 1 and H[l, 4] == 0
+        i, tile = 3 * l, 0.0
+        if H[l, 13]:
+            for v in range(3):
+                if hw_f[l, 9 + v] < 0.0:
+                    slowest = max(slowest, V[_READ + i + v] + V[_WRITE + i + v])
+                    tile = max(tile, V[_OUT + i + v] + V[_IN + i + v])
+                else:
+                    slowest = max(slowest, max(V[_READ + i + v], V[_WRITE + i + v]))
+                    tile = max(tile, max(V[_OUT + i + v], V[_IN + i + v]))
+        else:
+            read = V[_READ + i] + V[_READ + i + 1] + V[_READ + i + 2]
+            write = V[_WRITE + i] + V[_WRITE + i + 1] + V[_WRITE + i + 2]
+            out, back = V[_OUT + i + 2], V[_IN + i] + V[_IN + i + 1] + V[_IN + i + 2]
+            if hw_f[l, 9] < 0.0:
+                slowest, tile = max(slowest, read + write), out + back
+            else:
+                slowest, tile = max(slowest, max(read, write)), max(out, back)
+        overhead += tile if exposed else 0.0
+    cycles = (slowest + overhead * V[_EXPOSED]) * (1.0 - 1e-9)
+    return (energy + V[_LEAK] * cycles) * (1.0 - 1e-9), cycles

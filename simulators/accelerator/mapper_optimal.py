@@ -20,37 +20,8 @@ from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
 from . import hulls, mapper, mapper_estimate, nest
-from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _spatial, _try
-from .mapper_estimate import (
-    _CHILD_READ,
-    _CHILD_WRITE,
-    _CUM,
-    _E,
-    _ENERGY,
-    _EXPOSED,
-    _FIXED_READ,
-    _FIXED_WRITE,
-    _IN,
-    _LEAK,
-    _LIMITED,
-    _OUT,
-    _PAIR,
-    _PAIR_FIELDS,
-    _PAIRS,
-    _PARENT_READ,
-    _PARENT_WRITE,
-    _READ,
-    _SCALE,
-    _SPREAD_C,
-    _SPREAD_E,
-    _WRITE,
-    ESTIMATE_SCRATCH,
-    N_ORDERS,
-    PREPARED,
-    _rows,
-    pixels_met,
-    prepare,
-)
+from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _spatial, _try, hidden
+from .mapper_estimate import _CUM, _LIMITED, ESTIMATE_SCRATCH, N_ORDERS, PREPARED, _rows, bound, pixels_met, prepare
 from .nest import LEVEL_PJ, SCRATCH
 
 Ints = npt.NDArray[np.int64]
@@ -130,157 +101,6 @@ def _room(levels: int, Z: Ints, U: Ints, sb: int, A: Ints, H: Ints, bits: Ints, 
 
 
 @kernel
-def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats, f: int, exists: float,
-                 ordered: bool) -> float:  # fmt: skip
-    """Words of I, per lane that does not share, that the parent reads at least."""
-    if not ordered:
-        return exists
-    rounds, moved, channel = 1.0, False, False
-    inside, positions = 1.0, 1.0
-    first = True
-    outer_positions = 1.0
-    for l in range(c + 1, levels):
-        order = (l * N_ORDERS + Z[8 * levels + l]) * 8
-        for k in range(8):
-            d = O[order + k]
-            bound = Z[8 * l + d]
-            if bound == 1:
-                continue
-            if d == K:
-                if moved:
-                    rounds *= bound
-                    if first:
-                        first = False
-                        inside = positions
-                        positions = 1.0
-                continue
-            moved = True
-            positions *= bound
-            if first and (d == N or d == G or d == C):
-                channel = True
-    if rounds == 1.0:
-        return exists
-    if channel:
-        return rounds * exists
-    outer_positions = positions
-    row = _CUM + 8 * c + 8
-    words = V[row + N] * V[row + G] * V[row + C]  # one group's tile: what it may carry over at most
-    for l in range(c + 1, levels):
-        words *= U[sb + 8 * l + N] * U[sb + 8 * l + G] * U[sb + 8 * l + C]
-    h = _rows(V[row + P], V[row + R], float(A[8]), float(A[10]))
-    w = _rows(V[row + Q], V[row + S], float(A[9]), float(A[11]))
-    for l in range(c + 1, levels):
-        h *= U[sb + 8 * l + P] * U[sb + 8 * l + R]
-        w *= U[sb + 8 * l + Q] * U[sb + 8 * l + S]
-    carried = words * h * w * outer_positions
-    return exists + (rounds - 1.0) * max(0.0, exists - carried)
-
-
-@kernel
-def _bound(levels: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, hw_f: Floats, V: Floats, Y: Ints,
-           exists: float, ordered: bool) -> tuple[float, float]:  # fmt: skip
-    """Lower bounds of energy and cycles of a prepared candidate whose tiles are in V."""
-    compute = 1.0
-    for i in range(8 * levels):
-        compute *= Z[i]
-    for i in range(3 * levels):
-        V[_READ + i] = V[_FIXED_READ + i]
-        V[_WRITE + i] = V[_FIXED_WRITE + i]
-        V[_OUT + i] = V[_IN + i] = 0.0
-    energy = V[_ENERGY]
-    for j in range(Y[_PAIRS]):
-        v, c, p = Y[1 + 3 * j], Y[2 + 3 * j], Y[3 + 3 * j]
-        f, above, below = _PAIR + _PAIR_FIELDS * j, 3 * p + v, 3 * c + v
-        if v == 1:
-            lanes = V[f + _SCALE] / float(A[N] * A[G] * A[C])
-            for l in range(c + 1, levels):
-                row = sb + 8 * l
-                if not (l <= p and H[l, 6]):
-                    lanes /= U[row + P] * U[row + Q] * U[row + R] * U[row + S]
-            x = lanes * _input_bound(c, levels, sb, Z, U, A, O, V, f, exists, ordered)
-            energy += x * (V[f + _E] + V[f + _SPREAD_E])
-            V[_READ + above] += x * V[f + _PARENT_READ]
-            V[_WRITE + below] += x * V[f + _SPREAD_C]
-            V[_IN + below] = x * V[f + _SPREAD_C]
-            continue
-        rounds, stays, settled = 1.0, True, False
-        for l in range(c + 1, levels):
-            block = 8 * l
-            if v == 0:
-                irrelevant = Z[block] * Z[block + P] * Z[block + Q]
-                moving = Z[block + G] * Z[block + K] * Z[block + C] * Z[block + R] * Z[block + S] > 1
-            else:
-                irrelevant = Z[block + C] * Z[block + R] * Z[block + S]
-                moving = Z[block] * Z[block + G] * Z[block + K] * Z[block + P] * Z[block + Q] > 1
-            if settled:
-                rounds *= irrelevant
-            elif not ordered:
-                settled = moving
-            else:
-                order = (l * N_ORDERS + Z[8 * levels + l]) * 8
-                for k in range(8):
-                    d = O[order + k]
-                    bound = Z[block + d]
-                    if bound == 1:
-                        continue
-                    relevant = (d != N and d != P and d != Q) if v == 0 else (d != C and d < R)
-                    if relevant:
-                        stays = False
-                    elif not stays:
-                        rounds *= bound
-                settled = not stays
-        energy += rounds * V[f + _E]
-        V[_READ + above] += rounds * V[f + _PARENT_READ]
-        written = rounds * V[f + _CHILD_WRITE]
-        if v == 0:
-            V[_WRITE + below] += written
-            V[_IN + below] = written
-        else:
-            read = rounds * V[f + _CHILD_READ]
-            V[_WRITE + above] += rounds * V[f + _PARENT_WRITE]
-            V[_READ + below] += read - rounds * V[f + _SPREAD_C]
-            V[_WRITE + below] += written
-            V[_OUT + below] = read
-            V[_IN + below] = written - V[f + _CHILD_WRITE]
-    slowest, overhead = compute, 0.0
-    for l in range(levels):
-        exposed = l < levels - 1 and H[l, 4] == 0
-        i, tile = 3 * l, 0.0
-        if H[l, 13]:
-            for v in range(3):
-                if hw_f[l, 9 + v] < 0.0:
-                    slowest = max(slowest, V[_READ + i + v] + V[_WRITE + i + v])
-                    tile = max(tile, V[_OUT + i + v] + V[_IN + i + v])
-                else:
-                    slowest = max(slowest, max(V[_READ + i + v], V[_WRITE + i + v]))
-                    tile = max(tile, max(V[_OUT + i + v], V[_IN + i + v]))
-        else:
-            read = V[_READ + i] + V[_READ + i + 1] + V[_READ + i + 2]
-            write = V[_WRITE + i] + V[_WRITE + i + 1] + V[_WRITE + i + 2]
-            out, back = V[_OUT + i + 2], V[_IN + i] + V[_IN + i + 1] + V[_IN + i + 2]
-            if hw_f[l, 9] < 0.0:
-                slowest, tile = max(slowest, read + write), out + back
-            else:
-                slowest, tile = max(slowest, max(read, write)), max(out, back)
-        overhead += tile if exposed else 0.0
-    cycles = (slowest + overhead * V[_EXPOSED]) * (1.0 - 1e-9)
-    return (energy + V[_LEAK] * cycles) * (1.0 - 1e-9), cycles
-
-
-@kernel
-def _hidden(energy: float, cycles: float, hull_energy: Floats, hull_cycles: Ints, m: int) -> bool:
-    """Whether a point is on or above the hull."""
-    if m == 0 or cycles < hull_cycles[0]:
-        return False
-    for i in range(m - 1):
-        d0, d1 = float(hull_cycles[i]), float(hull_cycles[i + 1])
-        if cycles < d1:
-            chord = hull_energy[i] + (hull_energy[i + 1] - hull_energy[i]) * ((cycles - d0) / (d1 - d0))
-            return energy >= chord * (1.0 + 1e-12)
-    return energy >= hull_energy[m - 1]
-
-
-@kernel
 def _same_orders(l: int, number: int, levels: int, Z: Ints, O: Ints) -> bool:
     """Whether an earlier order runs the loops of this block in the same sequence."""
     for other in range(number):
@@ -332,7 +152,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     pairs_w, rows_w = pixels_met(1, A)
     pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
     exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
-    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, True, U, rank, work)
+    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U, rank, work)
     stat[SPATIAL] = n
     if n == beam:
         return -1
@@ -390,8 +210,8 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
                     continue
                 _room(levels, Z, U, sb, A, H, B, V, Y)
                 stat[ESTIMATED] += 1
-                e, c = _bound(levels, sb, Z, U, A, H, O, hw_f, V, Y, exists, False)
-                if _hidden(e, c, energy, cycles, m):
+                e, c = bound(levels, sb, Z, U, A, H, O, hw_f, V, Y, exists, False)
+                if hidden(e, c, energy, cycles, m):
                     stat[TILING_RULE] += 1
                     continue
                 l = 1
@@ -401,8 +221,8 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
                 while l >= 1:  # all combinations of orders that differ
                     if l == levels:
                         stat[ESTIMATED] += 1
-                        e, c = _bound(levels, sb, Z, U, A, H, O, hw_f, V, Y, exists, True)
-                        if _hidden(e, c, energy, cycles, m):
+                        e, c = bound(levels, sb, Z, U, A, H, O, hw_f, V, Y, exists, True)
+                        if hidden(e, c, energy, cycles, m):
                             stat[ORDER_RULE] += 1
                         else:
                             seen[0] = 0

@@ -33,6 +33,7 @@ from .nest import convention, marks_size
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+KNOBS = [3, 128, 0]
 MODES: Final = ("heuristic", "optimal")
 DEFAULT_BUDGET: Final = 400
 _SPATIAL_ROOM: Final = 20000
@@ -185,7 +186,7 @@ def map_layers(
     mapper.map_layers(
         rows, arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits, temporal_max.ravel(), spatial_max.ravel(),
         arrays.spatial_min.ravel(), arrays.order_fixed, heuristic_budget, number, policy, counting == "timeloop", marks, sizes,
-        energy, cycles, codes, stats, violations,
+        energy, cycles, codes, stats, violations, np.array(KNOBS),
     )  # fmt: skip
     if mode == "optimal":
         for i in range(n):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,14 @@ class MappingConfig:
             ``.json``.
         layer: name of the layer; "" is the one with the most MACs in one run.
         batch: inferences per pass.
+        space: "full", or "allowed": without the designs that are known not to fit before anything is counted
+            (factors beyond a fan-out, tiles beyond a store of the innermost level).
     """
 
     hardware: str = "eyeriss"
     layer: str = ""
     batch: int = 1
+    space: Literal["full", "allowed"] = "full"
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -74,7 +77,7 @@ class MappingSearch(Simulator):
 
     def design_space(self, workload: Workload) -> DesignSpace:
         """Factors, orders and bypasses of the chosen layer on the chosen hardware."""
-        return _spaces(self.hardware, self._row(workload))[1]
+        return _spaces(self.hardware, self._row(workload), self.config.space == "allowed")[1]
 
     def baseline(self, workload: Workload) -> dict[str, Level]:
         """Greedy: from the multipliers outwards each slot takes every factor that still fits."""
@@ -180,10 +183,10 @@ def _without_idle(loops: Ints, tiles: Ints) -> tuple[Ints, Ints]:
 
 
 @lru_cache(maxsize=64)
-def _spaces(hardware: Hardware, row: tuple[int, ...]) -> tuple[MappingSpace, DesignSpace]:
-    names = tuple(level.name for level in hardware.levels)
-    space = MappingSpace(np.array(row, np.int64), hardware.arrays(), names)
-    return space, DesignSpace(space.parameters)
+def _spaces(hardware: Hardware, row: tuple[int, ...], filtered: bool = False) -> tuple[MappingSpace, DesignSpace]:
+    names, layer, arrays = tuple(level.name for level in hardware.levels), np.array(row, np.int64), hardware.arrays()
+    space = MappingSpace(layer, arrays, names)
+    return space, DesignSpace(space.parameters, space.rules(layer, arrays) if filtered else ())
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,8 @@ Designs that mean the same mapping (a slot that asks for more than is left, orde
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archgym.errors import UsageError
-from archgym.space import Codes, Columns, Parameter
+from archgym.space import Codes, Columns, Parameter, Rule
 
 from . import nest
 from .hardware import HardwareArrays
@@ -27,6 +28,9 @@ from .levels import FREE
 from .shapes import DIMS, TENSORS
 
 Ints = npt.NDArray[np.int64]
+Knobs = Mapping[tuple[int, int], tuple[tuple[Parameter, ...], Ints]]
+
+_LARGEST_RULE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,74 @@ class MappingSpace:
             found.append(name)
         return fixed + here, found
 
+    def rules(self, row: Ints, arrays: HardwareArrays, knobs: Knobs | None = None) -> list[Rule]:
+        """What is known of a mapping before it is counted: factors beyond a fan-out, tiles beyond a store of level 0.
+
+        No mapping that fits is forbidden: input tiles are taken as small as strides and padding can make them.
+        Tables that would be too large are left out.
+
+        Args:
+            row, arrays: the layer and the hardware; its limits hold unless ``knobs`` has others.
+            knobs: (level, column of the slacks) -> parameters of the hardware, and the limit in children or bits
+                at each combination of their levels.
+        """
+        limits: dict[tuple[int, int], tuple[tuple[Parameter, ...], Ints]] = {}
+        for level in range(self.levels):
+            for axis in range(2):
+                limits[level, nest.SLACK_X + axis] = ((), np.array(arrays.hw_i[level, nest.FANOUT + axis]))
+        for v in range(3):
+            bits = int(arrays.hw_i[0, nest.CAPACITY + v])
+            bits = int(arrays.hw_i[0, nest.SHARED_CAPACITY]) if bits == nest.UNLIMITED else bits
+            if bits != nest.UNLIMITED and arrays.hw_i[0, nest.KEEP + v] == 1:
+                limits[0, v] = ((), np.array(bits))
+        limits |= knobs or {}
+        inside = {i for i, slot in enumerate(self.slots) if slot.level == 0}
+        found = []
+        for (level, column), (parameters, limit) in limits.items():
+            if column >= nest.SLACK_X:
+                kind = column - nest.SLACK_X + 1
+                slots = {i for i, slot in enumerate(self.slots) if (slot.level, slot.kind) == (level, kind)}
+                found.append(self._rule(slots, None, lambda factors: factors.prod(axis=1), parameters, limit))
+            else:
+                width = int(arrays.bits[column]) * (1 + int(arrays.hw_i[0, nest.DOUBLE_BUFFERED]))
+
+                def bits_of(tile: Ints, v: int = column, width: int = width) -> Ints:
+                    return _least_words(v, tile, row) * width
+
+                found.append(self._rule(inside, column, bits_of, parameters, limit))
+        return [rule for rule in found if rule is not None]
+
+    def _rule(
+        self,
+        slots: set[int],
+        v: int | None,
+        needed: Callable[[Ints], Ints],
+        parameters: tuple[Parameter, ...],
+        limit: Ints,
+    ) -> Rule | None:
+        """A rule over hardware parameters and those of some slots (and a tensor's dimensions).
+
+        Args:
+            needed: of the bounds (m, 8) that the slots ask for, (m,).
+        """
+        asked = [
+            (part, name)
+            for part in self._parts
+            for slot, name in part.asked
+            if slot in slots and (v is None or nest.is_relevant(v, part.dim))
+        ]
+        levels = {p.name: len(p.levels) for p in self.parameters}
+        shape = tuple(levels[name] for _, name in asked)
+        if not asked or math.prod(shape) * limit.size > _LARGEST_RULE:
+            return None
+        wanted = np.indices(shape).reshape(len(shape), -1)
+        bounds = np.ones((wanted.shape[1], 8), np.int64)
+        for exponents, (part, _) in zip(wanted, asked, strict=True):
+            bounds[:, part.dim] *= part.prime**exponents
+        allowed = (needed(bounds) <= limit[..., None]).reshape(limit.shape + shape)
+        names = (*(p.name for p in parameters), *(name for _, name in asked))
+        return None if allowed.all() else Rule(names, allowed)
+
     def asking(self, slot: int) -> list[tuple[str, int]]:
         """The parameters by which a slot asks for factors, and the most that each may ask for."""
         found = [(name, part.times) for part in self._parts for at, name in part.asked if at == slot]
@@ -231,6 +303,17 @@ class MappingSpace:
                 smaller = (free[:, k + 1 :] < free[:, k : k + 1]).sum(axis=1)  # place among the dimensions left
                 codes[:, position[name]] = smaller
         return codes
+
+
+def _least_words(v: int, tile: Ints, row: Ints) -> Ints:
+    """The fewest words that a tile (m, 8) of a tensor can have."""
+    relevant = [d for d in range(8) if nest.is_relevant(v, d) and not (v == nest.INPUT and d >= nest.P)]
+    words: Ints = tile[:, relevant].prod(axis=1)
+    if v == nest.INPUT:
+        for axis in range(2):
+            lines = np.maximum(tile[:, nest.P + axis], tile[:, nest.R + axis])
+            words *= np.minimum(lines, row[nest.EXTENT + axis])
+    return words
 
 
 def _rows(designs: Columns) -> int:

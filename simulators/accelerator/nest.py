@@ -985,6 +985,11 @@ def _evaluate_batch(lengths: Ints, loops: Ints, tiles: Ints, layers: Ints, hw_i:
                            compact, scratch, marks, counts[i], slack[i], out[i])  # fmt: skip
 
 
+def is_relevant(v: int, dim: int) -> bool:
+    """Whether a tensor's words differ along a dimension."""
+    return bool(_RELEVANT[v] >> dim & 1)
+
+
 def convention(name: str) -> tuple[int, int]:
     """Set mode and policy of a convention.
 

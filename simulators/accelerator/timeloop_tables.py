@@ -29,6 +29,7 @@ way. Energies of an access are not in the table, so energy and EDP are not compa
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,12 +94,12 @@ def reproduce_model(rows: Sequence[Row]) -> Reproduction:
         "updates": ours[..., nest.UPDATES] / inst,
     }
     columns: Pairs = {}
-    for name, values in (*moved.items(), ("tile", ours[..., nest.TILE]), ("inst", np.broadcast_to(inst, ours.shape[:3]))):
+    for name, values in (*moved.items(), ("tile", ours[..., nest.TILE]), ("inst", np.repeat(inst, 3, axis=2))):
         columns |= _columns(name, theirs[name], values)
     fair = {name: np.where(np.arange(3) == nest.INPUT, theirs[name], moved[name]) for name in COUNTS}
-    columns |= _energies(rows, fair, inst, theirs["energy_pj"], instances)
-    columns |= _cycles(rows, theirs, np.array(compute, np.float64), instances)
-    columns |= _enumerated(rows, ours, compute)
+    columns |= _energies(rows, fair, inst, theirs["energy_pj"])
+    columns |= _cycles(rows, theirs, np.array(compute, np.float64))
+    columns |= _enumerated(rows, ours)
     tolerance = {name: INPUT_TOLERANCE[name] for name in columns if name in INPUT_TOLERANCE}
     tolerance |= {name: ENERGY_TOLERANCE for name in columns if name.endswith("energy_pj")}
     return Reproduction(0, columns, tolerance)
@@ -136,7 +137,7 @@ def _per_tensor(rows: Sequence[Row], name: str) -> Floats:
     return np.stack([np.stack([numbers(rows, f"{l}.{v}.{name}") for v in TENSORS], -1) for l in LEVELS], 1)
 
 
-def _columns(name: str, theirs: Floats, ours: npt.NDArray[np.float64] | Ints) -> Pairs:
+def _columns(name: str, theirs: Floats, ours: npt.NDArray[Any]) -> Pairs:
     pairs = {}
     for l, level in enumerate(LEVELS):
         for v, tensor in enumerate(TENSORS):
@@ -144,9 +145,7 @@ def _columns(name: str, theirs: Floats, ours: npt.NDArray[np.float64] | Ints) ->
     return pairs
 
 
-def _energies(
-    rows: Sequence[Row], moved: dict[str, Floats], inst: Floats, theirs: Floats, instances: Sequence[int]
-) -> Pairs:
+def _energies(rows: Sequence[Row], moved: dict[str, Floats], inst: Floats, theirs: Floats) -> Pairs:
     """Energy of each level and tensor, of an access, and of all."""
     blocks = (np.ones(len(rows)), numbers(rows, "glb_block"), np.full(len(rows), float(DRAM_BLOCK)))
     memories: tuple[Callable[[Row], Hashable], ...] = (
@@ -179,8 +178,8 @@ def _access_pj(memories: Sequence[Hashable], energy: Floats, vectors: Floats) ->
     return np.array([best.get(memory, (0.0, np.nan))[1] for memory in memories])
 
 
-def _cycles(rows: Sequence[Row], theirs: dict[str, Floats], compute: Floats, instances: Sequence[int]) -> Pairs:
-    """Cycles and utilisation from the tool's own counts."""
+def _cycles(rows: Sequence[Row], theirs: dict[str, Floats], compute: Floats) -> Pairs:
+    """Cycles from the tool's own counts, and the multiply-accumulates."""
     reads, writes = theirs["reads"], theirs["fills"] + theirs["updates"]
     unlimited = np.full(len(rows), np.inf)
     bandwidths = (unlimited, numbers(rows, "glb_bw_words"), numbers(rows, "dram_bw_words"))
@@ -194,7 +193,7 @@ def _cycles(rows: Sequence[Row], theirs: dict[str, Floats], compute: Floats, ins
     return pairs
 
 
-def _enumerated(rows: Sequence[Row], ours: Ints, compute: Sequence[int]) -> Pairs:
+def _enumerated(rows: Sequence[Row], ours: Ints) -> Pairs:
     """Our counts beside those of the enumerated nests; empty cells are not checked."""
     pairs: Pairs = {}
     for name, (level, tensor, counter) in BRUTE_FORCE.items():

@@ -81,6 +81,8 @@ def reproduce(rows: Sequence[Row], folder: Path | None = None) -> Reproduction:
     Raises:
         UsageError: no known kind of table, a cell is malformed, or a table that this one needs is not there.
     """
+    if not rows:
+        return Reproduction(0, {}, {})
     return _KINDS[_kind(rows[0])][1](rows, folder)
 
 
@@ -175,7 +177,7 @@ def _same_rows_again(shape: Ints, loops: Ints, tiles: Ints) -> bool:
 
     Such a step increments one loop, and the resets of those inside it take all of that back.
     """
-    below = next(start for start in tiles[-2::-1, nest.INPUT].tolist() if start >= 0)
+    below = next((start for start in tiles[-2::-1, nest.INPUT].tolist() if start >= 0), 0)
     moves = []  # (dimension, bound, input rows or columns that one iteration moves by)
     inside = np.ones(8, np.int64)
     for dim, bound, kind, _ in loops[::-1].tolist():

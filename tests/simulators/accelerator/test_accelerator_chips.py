@@ -1,4 +1,4 @@
-"""Published chips: Eyeriss with its own mapping of AlexNet, TPU v1's roofline and power, Simba's energy per operation."""
+"""Published chips: Eyeriss with its own mapping of AlexNet, TPU v1's roofline and power, Simba's energy."""
 
 import csv
 import math
@@ -24,6 +24,7 @@ def read(name: str) -> list[dict[str, str]]:
 
 
 MAPPINGS = {row["layer"]: row for row in read("eyeriss_rs_mapping")}
+MEASURED = {row["layer"]: float(row["dram_accesses_mb"]) for row in read("eyeriss_alexnet")}
 WORKLOADS = {row["name"]: row for row in read("tpu_v1_workloads")}
 
 
@@ -84,7 +85,7 @@ def test_eyeriss_conv3_contradicts_its_own_mapping(eyeriss: dict[str, chips.Anch
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_published_mapping_fits_and_moves_what_it_must(layer: str) -> None:
-    """Memory gets every input, weight and output at least once: AlexNet's are below the compressed traffic's words."""
+    """Memory moves every word at least once, and more than the chip measured: that is after compression."""
     hardware = load_hardware("eyeriss")
     shape, mapping = row_stationary(MAPPINGS[layer], hardware.level("buffer").fanout)
     run = evaluate(hardware, shape, mapping)
@@ -93,7 +94,8 @@ def test_the_published_mapping_fits_and_moves_what_it_must(layer: str) -> None:
     words = shape.G * (
         shape.K * shape.C * shape.R * shape.S + shape.N * (shape.C * shape.H * shape.W + shape.K * shape.P**2)
     )
-    assert run.moved["dram"] >= 0.98 * words  # conv1's stride leaves its last columns untouched
+    assert run.moved["dram"] >= words
+    assert run.moved["dram"] * 2e-6 > MEASURED[layer]
 
 
 def test_eyeriss_power_and_area(eyeriss: dict[str, chips.Anchor]) -> None:
@@ -116,9 +118,9 @@ def test_eyeriss_parts_have_the_published_proportions() -> None:
 
 @pytest.mark.parametrize("name", chips.ROOFLINE)
 def test_tpu_reaches_the_roofline_as_the_chip_does(tpu: dict[str, chips.Anchor], name: str) -> None:
-    """Below the bound (13.6, 11.4, 4.4, 92 TOPS), which the chip reaches to 85 to 94 %, and within 20 % of the chip."""
+    """Below the bound (13.6, 11.4, 4.4, 92 TOPS), of which the chip reaches 85 to 93 %, and within 20 % of the chip."""
     anchor, bound = tpu[f"{name} throughput, TOPS"], chips.roofline_tops(WORKLOADS[name])
-    assert 0.85 <= anchor.published / bound <= 0.94
+    assert 0.845 <= anchor.published / bound <= 0.935
     assert 0.9 <= anchor.ours / bound <= 1
     assert 0.8 <= anchor.ratio <= 1.2
     run = evaluate(load_hardware("tpu"), *chips.tpu_layer(WORKLOADS[name]))
@@ -161,7 +163,7 @@ def test_shares_raise_area_and_energy_by_their_definition() -> None:
 
 
 @pytest.mark.parametrize(
-    "field, value",
+    ("field", "value"),
     [("control_area_share", 1.0), ("layout_density", 0.0), ("layout_density", 1.5), ("clock_power_share", -0.1)],
 )
 def test_shares_out_of_range_are_refused(field: str, value: float) -> None:
