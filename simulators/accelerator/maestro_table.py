@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from archgym.errors import UnknownNameError
 from archgym.simulator import Reproduction
@@ -45,6 +44,8 @@ def reproduce_maestro(rows: Sequence[Row]) -> Reproduction:
     Raises:
         UsageError, UnknownNameError: a column is missing, a cell is malformed, or a dataflow is unknown.
     """
+    from scipy.stats import spearmanr  # slow to import, and nothing else here needs it
+
     checked = [row for row in rows if integer(row, "counts_match", 0) == 1]
     groups: dict[str, list[tuple[Floats, Floats]]] = {}
     known: dict[tuple[object, ...], Ints] = {}

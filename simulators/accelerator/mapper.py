@@ -25,7 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 N, G, K, C, P, Q, R, S = range(8)
 CODE = 35
 HULL = 48  # vertices kept for a layer
-BEAM = 128  # spatial choices of the heuristic
+BEAM = 256  # spatial choices of the heuristic
 
 # Innermost loops of a block, inner to outer. Which tensor stays put is decided by the first loop that is not one of
 # its irrelevant dimensions: W stays under P Q N, I under K, O under R S C. Halos of I are shared along the first of
@@ -448,16 +448,25 @@ def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O:
 @kernel
 def _move(levels: int, at: int, number: int, Z: Ints, most: Ints, primes: Ints, undo: Ints, slot: int) -> bool:
     """Make move ``number`` of a candidate if it is one, with what takes it back in undo[4 * slot:]."""
-    moves = 8 * 3 * levels * levels
+    moves = 8 * 4 * levels * levels
     if number < moves:
         d = number % 8
         number //= 8
-        k = number % 3
-        number //= 3
+        k = number % 4
+        number //= 4
         a, b = number % levels, number // levels
-        if a == b or k >= primes[16 * d]:
+        source, target = at + 8 * a + d, at + 8 * b + d
+        if a == b or Z[source] == 1:
             return False
-        q, source, target = primes[16 * d + 1 + k], at + 8 * a + d, at + 8 * b + d
+        if k == 3:  # all of it
+            q = Z[source]
+            for i in range(primes[16 * d]):
+                if primes[16 * d + 1 + i] == q:
+                    return False
+        elif k >= primes[16 * d]:
+            return False
+        else:
+            q = primes[16 * d + 1 + k]
         if Z[source] % q or Z[target] * q > most[8 * b + d]:
             return False
         undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = source, Z[source], target, Z[target]
@@ -484,7 +493,7 @@ def _two_moves(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints
                V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, best: float, left: int, undo: Ints,
                stat: Ints) -> float:  # fmt: skip
     """The first pair of moves that helps where no single one does; at most ``left`` are tried."""
-    moves = 8 * 3 * levels * levels + N_ORDERS * (levels - 1)
+    moves = 8 * 4 * levels * levels + N_ORDERS * (levels - 1)
     count = 0
     for first in range(moves):
         if not _move(levels, at, first, Z, most, primes, undo, 0):
@@ -565,7 +574,7 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
     """The heuristic for one layer; vertices of its hull."""
     Z, U, O, A, H, W = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
     Y, M, PR, B, ST = borrow(y, 0), borrow(most, 0), borrow(primes, 0), borrow(bits, 0), borrow(stat, 0)
-    width, order, record = 24 * levels + 10, 600, 9 * levels + 2
+    width, order, again, record = 24 * levels + 10, 600, 600 + BEAM, 9 * levels + 2
     n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), BEAM, U, rank, work)
     stat[SPATIAL] = n
     m, all_kept, least_kept = 0, 0, 0
@@ -594,21 +603,44 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
             k -= 1
         rank[k], W[order + k] = value, i
         found += 1
-    best, best_i = np.inf, -1
-    turns = knobs[0]
-    for turn in range(turns):
-        for j in range(min(found, knobs[1])):
+    best, best_i, kept = np.inf, -1, 0
+    for step in range(knobs[0]):
+        # Even steps climb from nothing, odd ones from the best so far, refitted to other spatial factors.
+        turn, refitted = step // 2 % 4, step % 2 == 1
+        if refitted:
+            if best_i < 0:
+                break
+            for j in range(found):
+                sb = W[order + j] * width
+                _start(levels, 0, sb, Z, U, M, PR)
+                _refit(levels, record, sb, Z, U, M)
+                Z[9 * levels] = Z[record + 9 * levels]
+                prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+                rank[j] = _value(estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y), 0)
+                stat[ESTIMATED] += 1
+                W[again + j] = W[order + j]
+                k = j
+                while k > 0 and rank[k - 1] > rank[k]:
+                    rank[k - 1], rank[k] = rank[k], rank[k - 1]
+                    W[again + k - 1], W[again + k] = W[again + k], W[again + k - 1]
+                    k -= 1
+        for j in range(min(found, knobs[2] if refitted else knobs[1])):
             for variant in range(variants):
                 if stat[EVALUATED] + stat[ESTIMATED] >= budget:
                     break
-                i = W[order + j]
+                if refitted and (variant > 0 or rank[j] == np.inf):
+                    break
+                i = W[(again if refitted else order) + j]
                 sb = i * width
                 _start(levels, 0, sb, Z, U, M, PR)
                 for l in range(levels):
                     Z[8 * levels + l] = 0
                 Z[9 * levels] = all_kept if variant == 0 else least_kept
+                if refitted:
+                    _refit(levels, record, sb, Z, U, M)
+                    Z[9 * levels] = Z[record + 9 * levels]
                 prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                if estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
+                if not refitted and estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
                     if m == 0 and variant == variants - 1:
                         m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
                                  loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
@@ -617,22 +649,52 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                     continue
                 for aim in range(3):
                     value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                    if knobs[2] and aim == 0:
-                        while True:
-                            better = _two_moves(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, value, knobs[2], W, ST)
-                            if better >= value:
-                                break
-                            value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                    while aim == 0 and value < best * knobs[3] / 100.0:
+                        better = _two_moves(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, value,
+                                            knobs[4], W, ST)  # fmt: skip
+                        if better >= value:
+                            break
+                        value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
                     e, c = estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)
                     if not hidden(e * 0.98, c * 0.98, hull_energy, hull_cycles, m):
                         m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
                                  loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
                                  hull_cycles, hull_id, m, slot_id, slots, stat)  # fmt: skip
                     if aim == 0:
-                        if value > 1.5 * best:
+                        if value < best:
+                            best, best_i = value, i
+                            for k in range(record):
+                                Z[record + k] = Z[k]
+                        if value > 1.2 * best:
                             break
-                        best = min(best, value)
     return m
+
+
+@kernel
+def _refit(levels: int, other: int, sb: int, Z: Ints, U: Ints, most: Ints) -> None:
+    """The candidate at 0 gets, as far as they divide what is left to place, the factors and the orders of another."""
+    for d in range(8):
+        left = U[sb + 24 * levels + d]
+        for l in range(levels):
+            a, b = Z[other + 8 * l + d], left
+            while b:
+                a, b = b, a % b
+            Z[8 * l + d] = a
+            left //= a
+        for l in range(levels - 1, -1, -1):
+            if left > 1 and Z[8 * l + d] * left <= most[8 * l + d]:
+                Z[8 * l + d] *= left
+                left = 1
+        if left > 1:  # limits in the way: as far out as they allow
+            left = U[sb + 24 * levels + d]
+            for l in range(levels - 1, -1, -1):
+                factor = min(left, most[8 * l + d])
+                while left % factor:
+                    factor -= 1
+                Z[8 * l + d] = factor
+                left //= factor
+    for l in range(levels):
+        Z[8 * levels + l] = Z[other + 8 * levels + l]
 
 
 @kernel

@@ -445,6 +445,11 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
         all_h = min(_rows(up, ur, stride_h, dil_h), one_h * lanes_h)
     if lanes_w > 1.0:
         all_w = min(_rows(uq, us, stride_w, dil_w), one_w * lanes_w)
+    unit_h, unit_w = 1.0, 1.0
+    if dil_h > 1.0 and tr > 1.0 and tp == 1.0:  # taps with gaps: moves are counted in taps
+        unit_h = dil_h
+    if dil_w > 1.0 and ts > 1.0 and tq == 1.0:
+        unit_w = dil_w
     gaps_h, gaps_w = tr < stride_h and tp > 1.0, tq > 1.0 and ts < stride_w
     gap_h, gap_w = tr if gaps_h else stride_h, ts if gaps_w else stride_w  # steps of P, Q in rows that are there
     jump_h, jump_w = 1e18 if gaps_h else dil_h, 1e18 if gaps_w else dil_w  # taps meet the gaps of the last tile
@@ -471,11 +476,15 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
                 step = V[_CUM + 8 * l + d] * U[sb + 8 * l + d]
                 moved = True
                 if d == P or d == R:
-                    step *= gap_h if d == P else jump_h
+                    step *= (gap_h if d == P else jump_h) / unit_h
+                    if step != np.floor(step):
+                        step = 1e18
                     move_h = step - reset_h
                     reset_h += (bound - 1) * step
                 else:
-                    step *= gap_w if d == Q else jump_w
+                    step *= (gap_w if d == Q else jump_w) / unit_w
+                    if step != np.floor(step):
+                        step = 1e18
                     move_w = step - reset_w
                     reset_w += (bound - 1) * step
             elif not moved:
@@ -490,7 +499,9 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
     if A[13] > 0 or V[top + Q] > A[Q]:
         total *= _clip(uq, us, V[top + Q], V[top + S], 1, A)
     words = total * V[f + _SCALE]
-    return words, words * V[f + _ALONE] * (one_h * one_w * lanes_h * lanes_w / area), area
+    if A[12] + A[13] > 0:  # the first tile lies at the padded corner
+        area *= max(1.0, min(all_h - A[12], float(A[14]))) * max(1.0, min(all_w - A[13], float(A[15]))) / (all_h * all_w)
+    return words, words * V[f + _ALONE] * (one_h * one_w * lanes_h * lanes_w / (all_h * all_w)), area
 
 
 @kernel

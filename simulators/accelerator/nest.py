@@ -315,6 +315,78 @@ def _enumerated(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int,
 
 
 @kernel
+def _intervals(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, tile_p: int, tile_r: int, n: int,
+               steps: int, policy: int, forward: bool, D: Ints, X: Ints, M: Ints) -> tuple[int, int]:  # fmt: skip
+    """`_enumerated` for tiles without gaps: ends of intervals instead of sets."""
+    size_p, size_r, rows = D[P + axis], D[R + axis], D[EXTENT + axis]
+    step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
+    combinations, children = 1, 1
+    for k in range(n):
+        combinations *= X[_INDEX + 3 * k + 1]
+    for k in range(steps):
+        children *= X[_UNION + 3 * k + 1]
+    fresh, held = rows + 1, 2 * rows + 2  # behind the rows that anybody holds: +1 at a start, -1 at an end
+    whole, old = 0, 0
+    for c in range(combinations):
+        p, r, rest = base_p, base_r, c
+        for k in range(n):
+            digit = rest % X[_INDEX + 3 * k + 1]
+            rest //= X[_INDEX + 3 * k + 1]
+            if X[_INDEX + 3 * k + 2] == 0:
+                p += digit * X[_INDEX + 3 * k]
+            else:
+                r += digit * X[_INDEX + 3 * k]
+        for x in range(3 * rows + 3):
+            M[x] = 0
+        for child in range(children):
+            q, s, rest = p, r, child
+            for k in range(steps):
+                digit = rest % X[_UNION + 3 * k + 1]
+                rest //= X[_UNION + 3 * k + 1]
+                if X[_UNION + 3 * k + 2] == 0:
+                    q += digit * X[_UNION + 3 * k]
+                else:
+                    s += digit * X[_UNION + 3 * k]
+            low = max(0, q * step_p + s * step_r - pad)
+            high = (min(q + tile_p, size_p) - 1) * step_p + (min(s + tile_r, size_r) - 1) * step_r - pad + 1
+            high = min(rows, high) if q < size_p and s < size_r else low
+            q -= delta_p
+            s -= delta_r
+            low_old = max(0, q * step_p + s * step_r - pad)
+            high_old = (min(q + tile_p, size_p) - 1) * step_p + (min(s + tile_r, size_r) - 1) * step_r - pad + 1
+            high_old = min(rows, high_old) if q < size_p and s < size_r else low_old
+            if high_old > low_old:
+                M[held + low_old] += 1
+                M[held + high_old] -= 1
+            if high <= low:
+                continue
+            M[low] += 1
+            M[high] -= 1
+            if policy == REFILL:
+                if low != low_old or high != high_old:
+                    M[fresh + low] += 1
+                    M[fresh + high] -= 1
+                continue
+            if high_old <= low_old:
+                low_old, high_old = high, high
+            if low < min(high, low_old):
+                M[fresh + low] += 1
+                M[fresh + min(high, low_old)] -= 1
+            if max(low, high_old) < high:
+                M[fresh + max(low, high_old)] += 1
+                M[fresh + high] -= 1
+        holders, finders, keepers = 0, 0, 0
+        for x in range(rows):
+            holders += M[x]
+            finders += M[fresh + x]
+            keepers += M[held + x]
+            if holders > 0:
+                whole += 1
+                old += 1 if (forward and keepers > 0) or (not forward and finders == 0) else 0
+    return whole, old
+
+
+@kernel
 def _mark(p: int, r: int, tile_p: int, tile_r: int, size_p: int, size_r: int, step_p: int, step_r: int, pad: int,
           rows: int, mode: int, M: Ints, at: int) -> None:  # fmt: skip
     """The existing rows of one tile, as ones in M[at : at + rows]; the ends of an interval may lie in the padding."""
@@ -382,6 +454,11 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
     is_forward = forward == FORWARD and steps > 0
     is_pointwise = size_r == 1 and pad == 0 and mode != BOX and X[_WHOLE + R + axis] == 1
     if not (perfect or is_pointwise) or (policy == REFILL and pad > 0):
+        no_gaps = (step_r == 1 or tile_r == 1) and (tile_p == 1 or step_p <= tile_r)  # however short the last tile is
+        if mode == BOX or (no_gaps and (step_p == 1 or X[_WHOLE + R + axis] == size_r)):
+            whole, old = _intervals(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, policy,
+                                    is_forward, D, X, M)  # fmt: skip
+            return whole, (old if j >= 0 else 0)
         whole, old = _enumerated(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, mode, policy,
                                  is_forward, D, X, M)  # fmt: skip
         return whole, (old if j >= 0 else 0)
@@ -625,7 +702,16 @@ def _count_disjoint(v: int, c: int, p: int, inner: int, above: int, B: Ints, nc:
 def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: Ints, H: Ints, X: Ints, M: Ints, Y: Ints,
                   mode: int, policy: int) -> None:  # fmt: skip
     """Inputs between child c and parent p."""
-    channel, rounds, lanes_all, lanes_read, lanes_channel, moves, forwards = -1, 1, 1, 1, 1, False, True
+    channel, rounds, lanes_all, lanes_read, lanes_channel, moves, neighbours, forwards = (
+        -1,
+        1,
+        1,
+        1,
+        1,
+        False,
+        False,
+        True,
+    )
     for i in range(inner):
         d = B[i, DIM]
         if B[i, KIND] == TEMPORAL:
@@ -639,12 +725,14 @@ def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: I
             lanes_channel *= B[i, BOUND]
         elif i >= above and _shared(B, i, H, INPUT) != NO_SHARE:
             moves = True  # children hold overlapping rows or columns
+        if B[i, KIND] != TEMPORAL and i >= above and _shared(B, i, H, INPUT) != NO_SHARE:
+            neighbours = True
             forwards = forwards and _shared(B, i, H, INPUT) == FORWARD
     for i in range(channel + 1):
         if B[i, KIND] == TEMPORAL and B[i, DIM] == K:
             rounds *= B[i, BOUND]
     fills, reads, first = 0, 0, 0
-    reading = DELTA if moves and forwards else policy  # what a neighbour hands over is not read again
+    reading = DELTA if neighbours and forwards else policy  # what a neighbour hands over is not read again
     rows, _ = _axis(0, -1, channel, above, inner, True, D, H, X, M, mode, reading)
     columns, _ = _axis(1, -1, channel, above, inner, True, D, H, X, M, mode, reading)
     reads += rounds * rows * columns
@@ -861,6 +949,7 @@ def _price(levels: int, nc: int, B: Ints, tiles: Ints, D: Ints, hw_i: Ints, hw_f
 
     A level's ports are busy with all its reads and writes (this may limit), with its part of the first and last
     tiles (never hidden), and, where it is not double-buffered, with exchanging tiles (not hidden either).
+    maximum_only: as Timeloop, which hides all that and reads nothing to send it up.
     """
     compute, macs, instances = 1, 1, 1
     for d in range(8):
@@ -880,7 +969,9 @@ def _price(levels: int, nc: int, B: Ints, tiles: Ints, D: Ints, hw_i: Ints, hw_f
         for v in range(3):
             at = (level * 3 + v) * N_COUNT
             width = bits[v] / instances
-            read, write = Y[at + READS] + Y[at + DRAINS], Y[at + FILLS] + Y[at + UPDATES]
+            read, write = Y[at + READS], Y[at + FILLS] + Y[at + UPDATES]
+            if not maximum_only:  # Timeloop charges nothing for reading what leaves
+                read += Y[at + DRAINS]
             here += read * hw_f[level, READ_PJ + v] + write * hw_f[level, WRITE_PJ + v]
             reads += read * width
             writes += write * width
@@ -953,7 +1044,7 @@ def evaluate(n: int, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, hw_f: Fl
     Args:
         n: loops of ``loops`` (m >= n, 4).
         tiles, layer, hw_i, hw_f, mac, bits: see the module's text and `.hardware`.
-        maximum_only: Timeloop's latency, without the first fill and the last drain.
+        maximum_only: Timeloop's rules, see `_price`.
         compact (m, 6), scratch (SCRATCH,), marks (`marks_size` of the layer,): working memory.
         counts (L * 18,), slack (L, 6), out (LEVEL_PJ + L,): results.
     """
@@ -1006,7 +1097,7 @@ def marks_size(layer: Ints) -> int:
     span = max(
         int((layer[P + a] - 1) * layer[STRIDE + a] + (layer[R + a] - 1) * layer[DILATION + a] + 1) for a in (0, 1)
     )
-    return 3 * max(span, int(layer[EXTENT]), int(layer[EXTENT + 1])) + 16
+    return 3 * max(span, int(layer[EXTENT]) + 1, int(layer[EXTENT + 1]) + 1) + 16
 
 
 def count(layer: Ints, loops: Ints, tiles: Ints, hw_i: Ints, mode: int = EXACT, policy: int = DELTA) -> Ints:

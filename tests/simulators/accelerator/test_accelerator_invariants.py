@@ -14,10 +14,25 @@ import pytest
 
 from archgym.simulators.accelerator import nest
 from archgym.simulators.accelerator.nest import (
-    DRAINS, FILLS, READS, TILE, UPDATES, C, G, INPUT, K, N, OUTPUT, P, Q, R, S, WEIGHT,
-)  # fmt: skip
+    DRAINS,
+    FILLS,
+    INPUT,
+    OUTPUT,
+    READS,
+    TILE,
+    UPDATES,
+    WEIGHT,
+    C,
+    G,
+    K,
+    N,
+    P,
+    Q,
+    R,
+    S,
+)
 
-FEW, MANY = 12, 250  # mappings of each layer on each machine: 10,000 in all in the slow tests
+FEW, MANY = 10, 250  # mappings of each layer on each machine: 10,000 in all in the slow tests
 RELEVANT = ({G, K, C, R, S}, {N, G, C, P, Q, R, S}, {N, G, K, P, Q})
 
 
@@ -40,7 +55,12 @@ LAYERS = {
     "BERT scores": row(1, 12, 128, 64, 128, 1, 1, 1),
 }
 GEMMS = ("BERT projection", "AlexNet fc6")
-MACHINES = {"3 levels": (3, (1,)), "3 levels, 2 fan-outs": (3, (2, 0)), "4 levels": (4, (1,)), "4 levels, 2": (4, (3, 1))}
+MACHINES = {
+    "3 levels": (3, (1,)),
+    "3 levels, 2 fan-outs": (3, (2, 0)),
+    "4 levels": (4, (1,)),
+    "4 levels, 2": (4, (3, 1)),
+}
 NUMBERS = (FEW, pytest.param(MANY, marks=pytest.mark.slow))
 everywhere = pytest.mark.parametrize("name", LAYERS)
 on_every_machine = pytest.mark.parametrize("machine", MACHINES)
@@ -77,7 +97,7 @@ def random_mapping(rng, layer, levels, fanouts, is_perfect):
     places = [(level, False) for level in range(levels)] + [(fan, True) for fan in fanouts] * 2
     for dim in range(8):
         # Rows and columns only in few layers: what is cut off there is counted row by row, a thousand times slower.
-        perfect = is_perfect or (dim >= P and layer[dim] > 32)
+        perfect = is_perfect or (dim >= P and layer[P + dim % 2] > 32)
         for bound in factors(rng, int(layer[dim]), perfect):
             level, is_spatial = places[int(rng.integers(len(places)))]
             full = prod(loop[1] for loop in slots[level, True]) * bound > 256
@@ -267,7 +287,7 @@ def test_neighbours_that_do_not_matter_swap(name, machine, number):
         loops[rows, at], loops[rows, at + 1] = made.loops[rows, at + 1], made.loops[rows, at]
         assert (count(made, loops=loops)[:, :, v] == counts[:, :, v]).all()
         if number == MANY and v == WEIGHT and made.layer[P] > 1 and made.layer[Q] > 1:
-            assert len(rows) > MANY // 5  # there is something to swap
+            assert len(rows) > MANY // 20  # there is something to swap
 
 
 @in_numbers
@@ -327,3 +347,130 @@ def test_no_mapping_beats_the_lower_bound_of_a_matrix_product(name, machine, num
     bound = 2 * prod(made.layer[:8].tolist()) / np.sqrt(stored) - 2 * stored
     assert (traffic >= bound).all()
     assert number == FEW or (bound > 0).any()
+
+
+def random_hardware(rng, levels):
+    """hw_i, hw_f, mac, bits with capacities and bandwidths that limit some mappings; stores of its own or shared."""
+    hw_i, hw_f = shares(levels, rng.integers(0, 3, (levels, 3))), np.zeros((levels, nest.HW_FLOATS))
+    hw_i[:, :4] = nest.UNLIMITED
+    for level in range(levels - 1):
+        hw_i[level, nest.PARTITIONED] = rng.integers(2)
+        hw_i[level, nest.DOUBLE_BUFFERED] = rng.integers(2)
+        size = 10 ** rng.uniform(2 + 2 * level, 5 + 2 * level)
+        hw_i[level, : 3 if hw_i[level, nest.PARTITIONED] else 0] = int(size)
+        hw_i[level, nest.SHARED_CAPACITY] = nest.UNLIMITED if hw_i[level, nest.PARTITIONED] else int(size)
+    hw_i[:, nest.FANOUT : nest.FANOUT + 2] = rng.integers(1, 65, (levels, 2))
+    hw_f[:, :6] = rng.uniform(0.1, 200, (levels, 6))
+    hw_f[:, 6:12] = 2.0 ** rng.integers(3, 12, (levels, 6))
+    hw_f[rng.random(levels) < 0.3, 9:12] = -1  # one port
+    hw_f[:, 12:16] = rng.uniform(0, 1, (levels, 4))
+    return hw_i, hw_f, np.array([0.5, 0.01, 1.0, 1e9]), np.array([8, 8, 24])
+
+
+def evaluated(made, hardware, convention="exact"):
+    return nest.evaluate_batch(made.layer, made.loops, made.tiles, *hardware, convention)
+
+
+def busy(hw_f, level, port, reads, writes):
+    read, write = hw_f[level, 6 + port], hw_f[level, 9 + port]
+    return -(-(reads + writes) // read) if write < 0 else np.maximum(-(-reads // read), -(-writes // write))
+
+
+@in_numbers
+@on_every_machine
+@everywhere
+def test_costs_are_those_of_the_counts(name, machine, number):
+    made = batch(name, machine, number)
+    levels = made.tiles.shape[1]
+    hardware = hw_i, hw_f, mac, bits = random_hardware(np.random.default_rng(7), levels)
+    found = evaluated(made, hardware)
+    counts, out, slack = found["counts"], found["out"], found["slack"]
+    temporal = np.where(made.loops[:, :, 2] == 0, made.loops[:, :, 1], 1).prod(1)
+    spatial = np.where(made.loops[:, :, 2] > 0, made.loops[:, :, 1], 1)
+    macs, pes, cycles = prod(made.layer[:8].tolist()), spatial.prod(1), out[:, nest.CYCLES]
+    assert (out[:, nest.COMPUTE] == temporal).all()
+    assert (out[:, nest.PES_USED] == pes).all()
+    assert (cycles >= temporal).all()
+    assert (temporal * pes >= macs).all()
+    available = np.maximum(pes, 4096)  # of any array with at least these PEs: spatial x temporal x edge
+    assert np.allclose(macs / (cycles * available), pes / available * (temporal / cycles) * (macs / (temporal * pes)))
+    # Energy: every read and write at its price, and no other part but multipliers, wires and leakage.
+    reads = counts[..., READS] + counts[..., DRAINS]
+    writes = counts[..., FILLS] + counts[..., UPDATES]
+    levels_pj = (reads * hw_f[:, 0:3] + writes * hw_f[:, 3:6]).sum(2)
+    assert np.allclose(out[:, nest.LEVEL_PJ :], levels_pj, rtol=1e-12)
+    assert (out[:, nest.MACS_PJ] == macs * mac[nest.MAC_PJ]).all()
+    leakage = (mac[nest.MAC_LEAKAGE_W] + hw_f[:, nest.LEAKAGE_W].sum()) * cycles / mac[nest.CLOCK_HZ] * 1e12
+    assert np.allclose(out[:, nest.LEAKAGE_PJ], leakage, rtol=1e-12)
+    parts = levels_pj.sum(1) + out[:, [nest.MACS_PJ, nest.WIRES_PJ, nest.LEAKAGE_PJ]].sum(1)
+    assert np.allclose(out[:, nest.ENERGY_PJ], parts, rtol=1e-12)
+    # Slack: bits needed less bits there.
+    fits = np.ones(number, bool)
+    for level in range(levels):
+        twice = 2 if hw_i[level, nest.DOUBLE_BUFFERED] and level < levels - 1 else 1
+        needed = np.where(made.tiles[:, level] >= 0, counts[:, level, :, TILE] * bits * twice, 0)
+        for v in range(3):
+            if hw_i[level, v] >= 0:
+                expected = np.where(needed[:, v] > 0, needed[:, v] - hw_i[level, v], 0)
+                assert (slack[:, level, v] == expected).all()
+                fits &= expected <= 0
+        if hw_i[level, 3] >= 0:
+            expected = np.where(needed.any(1), needed.sum(1) - hw_i[level, 3], 0)
+            assert (slack[:, level, nest.SLACK_SHARED] == expected).all()
+            fits &= expected <= 0
+        for axis in (0, 1):
+            used = np.where((made.loops[:, :, 2] == 1 + axis) & (made.loops[:, :, 3] == level), spatial, 1).prod(1)
+            assert (slack[:, level, nest.SLACK_X + axis] == used - hw_i[level, nest.FANOUT + axis]).all()
+            fits &= used <= hw_i[level, nest.FANOUT + axis]
+    assert (found["fits"] == fits).all()
+
+
+@in_numbers
+@on_every_machine
+@everywhere
+def test_cycles_are_the_slowest_port_or_the_loops(name, machine, number):
+    made = batch(name, machine, number)
+    levels = made.tiles.shape[1]
+    hw_i, hw_f, mac, bits = random_hardware(np.random.default_rng(8), levels)
+    for convention in ("timeloop", "exact"):
+        found = evaluated(made, (hw_i, hw_f, mac, bits), convention)
+        slowest = found["out"][:, nest.COMPUTE]
+        for level in range(levels):
+            outer = (made.loops[:, :, 2] > 0) & (made.loops[:, :, 3] > level)
+            width = bits / np.where(outer, made.loops[:, :, 1], 1).prod(1)[:, None]
+            reads = (found["counts"][:, level, :, [READS, DRAINS]].sum(0)) * width
+            writes = (found["counts"][:, level, :, [FILLS, UPDATES]].sum(0)) * width
+            if hw_i[level, nest.PARTITIONED]:
+                ports = [busy(hw_f, level, v, reads[:, v], writes[:, v]) for v in range(3)]
+            else:
+                ports = [busy(hw_f, level, 0, reads.sum(1), writes.sum(1))]
+            slowest = np.max([slowest, *ports], 0)
+        if convention == "timeloop":  # the slowest alone; otherwise the first fill and last drain come on top
+            assert (found["out"][:, nest.OVERHEAD] == 0).all()
+        else:
+            assert (found["out"][:, nest.OVERHEAD] > 0).all()
+        # A fraction of a bit, rounded one way or the other, is a cycle at most.
+        assert (abs(found["out"][:, nest.CYCLES] - slowest - found["out"][:, nest.OVERHEAD]) <= 1).all()
+
+
+@in_numbers
+@on_every_machine
+@everywhere
+def test_more_hardware_is_never_worse(name, machine, number):
+    made = batch(name, machine, number)
+    hw_i, hw_f, mac, bits = random_hardware(np.random.default_rng(9), made.tiles.shape[1])
+    base = evaluated(made, (hw_i, hw_f, mac, bits))
+    fast = hw_f.copy()
+    fast[:, 6:12] = np.where(hw_f[:, 6:12] > 0, 3 * hw_f[:, 6:12], -1)
+    faster = evaluated(made, (hw_i, fast, mac, bits))
+    assert (faster["out"][:, nest.CYCLES] <= base["out"][:, nest.CYCLES]).all()
+    large = hw_i.copy()
+    large[:, :4] = np.where(hw_i[:, :4] > 0, 5 * hw_i[:, :4], nest.UNLIMITED)
+    larger = evaluated(made, (large, hw_f, mac, bits))
+    assert (larger["counts"] == base["counts"]).all()
+    assert (larger["out"] == base["out"]).all()
+    assert (larger["fits"] >= base["fits"]).all()
+    # Rows do not know each other, to the last bit.
+    backwards = evaluated(made._replace(loops=made.loops[::-1], tiles=made.tiles[::-1]), (hw_i, hw_f, mac, bits))
+    for key, values in base.items():
+        assert backwards[key][::-1].tobytes() == values.tobytes()

@@ -160,7 +160,16 @@ def test_counts_are_exact_up_to_the_largest_integer(power):
 def test_a_batch_counts_every_mapping_alone():
     rng = np.random.default_rng(3)
     row = np.array(layer(P=4, Q=4, R=3, S=3, K=6, C=4, pad=1), np.int64)
-    base = [(K, 3, 0, 1), (P, 2, 0, 1), (C, 4, 0, 1), (Q, 4, 0, 1), (P, 2, 0, 0), (K, 2, 0, 0), (R, 3, 0, 0), (S, 3, 0, 0)]
+    base = [
+        (K, 3, 0, 1),
+        (P, 2, 0, 1),
+        (C, 4, 0, 1),
+        (Q, 4, 0, 1),
+        (P, 2, 0, 0),
+        (K, 2, 0, 0),
+        (R, 3, 0, 0),
+        (S, 3, 0, 0),
+    ]
     loops = np.array([[base[at] for at in rng.permutation(8)] for _ in range(20)], np.int64)
     tiles = np.array([[[int(rng.integers(9))] * 3, [0] * 3] for _ in range(20)], np.int64)
     hw_i = shares(ALONE[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import enumerator
@@ -229,6 +230,12 @@ def test_zigzag_hardware_is_read_beside_the_table(rows: dict[str, Rows], tmp_pat
     moved = [row | {"": f"{tmp_path / 'table.csv'}:2"} for row in rows["zigzag_fixed_mapping"][:3]]
     assert not failures(reproduce(moved, DATA))
     with pytest.raises(UsageError, match=r"table\.csv:2: expected the table's hardware as zigzag_hardware\.csv in"):
+        reproduce(moved)
+    text = (DATA / "zigzag_hardware.csv").read_bytes()
+    (tmp_path / "zigzag_hardware.csv.gz").write_bytes(gzip.compress(text))
+    assert not failures(reproduce(moved))
+    (tmp_path / "zigzag_hardware.csv").write_bytes(text + b"hw99,os\n")  # read first
+    with pytest.raises(UsageError, match=r"zigzag_hardware\.csv:115: expected 13 fields as in the header, got 2"):
         reproduce(moved)
 
 
