@@ -141,6 +141,9 @@ def _frame(around: Surroundings) -> Hardware:
         node=around.node,
         sram_device=around.sram_device,
         leakage_scale=around.leakage_scale,
+        control_area_share=0.0,  # shares of one chip, whose clock and control do not scale with these knobs
+        layout_density=1.0,
+        clock_power_share=0.0,
     )  # fmt: skip
 
 

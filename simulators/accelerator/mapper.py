@@ -469,7 +469,12 @@ def _move(levels: int, at: int, number: int, Z: Ints, most: Ints, primes: Ints, 
             q = primes[16 * d + 1 + k]
         if Z[source] % q or Z[target] * q > most[8 * b + d]:
             return False
-        undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = source, Z[source], target, Z[target]
+        undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = (
+            source,
+            Z[source],
+            target,
+            Z[target],
+        )
         Z[source] //= q
         Z[target] *= q
         return True

@@ -336,11 +336,29 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
             if Y[_LIMITED + 3 * l + v] == 0:
                 continue
             if v == 0:
-                own = min(V[row + 9], float(A[G])) * min(V[row + 10], float(A[K])) * min(V[row + 11], float(A[C])) * min(V[row + 14], float(A[R])) * min(V[row + 15], float(A[S]))
+                own = (
+                    min(V[row + 9], float(A[G]))
+                    * min(V[row + 10], float(A[K]))
+                    * min(V[row + 11], float(A[C]))
+                    * min(V[row + 14], float(A[R]))
+                    * min(V[row + 15], float(A[S]))
+                )
             elif v == 1:
-                own = min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 11], float(A[C])) * _largest(V[row + 12], V[row + 14], 0, A) * _largest(V[row + 13], V[row + 15], 1, A)
+                own = (
+                    min(V[row + 8], float(A[N]))
+                    * min(V[row + 9], float(A[G]))
+                    * min(V[row + 11], float(A[C]))
+                    * _largest(V[row + 12], V[row + 14], 0, A)
+                    * _largest(V[row + 13], V[row + 15], 1, A)
+                )
             else:
-                own = min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 10], float(A[K])) * min(V[row + 12], float(A[P])) * min(V[row + 13], float(A[Q]))
+                own = (
+                    min(V[row + 8], float(A[N]))
+                    * min(V[row + 9], float(A[G]))
+                    * min(V[row + 10], float(A[K]))
+                    * min(V[row + 12], float(A[P]))
+                    * min(V[row + 13], float(A[Q]))
+                )
             own *= bits[v]
             if H[l, 4] and l < levels - 1:
                 own *= 2.0
@@ -417,7 +435,10 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
                 start = max(start, V[_FIRST_READ + i] + V[_FIRST_WRITE + i])
         else:
             i = 3 * l
-            read, write = V[_READ + i] + V[_READ + i + 1] + V[_READ + i + 2], V[_WRITE + i] + V[_WRITE + i + 1] + V[_WRITE + i + 2]
+            read, write = (
+                V[_READ + i] + V[_READ + i + 1] + V[_READ + i + 2],
+                V[_WRITE + i] + V[_WRITE + i + 1] + V[_WRITE + i + 2],
+            )
             out, back = V[_OUT + i + 2], V[_IN + i] + V[_IN + i + 1] + V[_IN + i + 2]
             start, last = V[_FIRST_READ + i] + V[_FIRST_READ + i + 1], V[_FIRST_WRITE + i + 2]
             if hw_f[l, 9] < 0.0:
@@ -432,7 +453,9 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
 
 
 @kernel
-def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats) -> tuple[float, float, float]:
+def _inputs(
+    c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats
+) -> tuple[float, float, float]:
     """Words of I that the parent reads, that the children are given, and those of the first step per channel."""
     row = _CUM + 8 * c + 8
     tp, tq, tr, ts = V[row + P], V[row + Q], V[row + R], V[row + S]
@@ -500,7 +523,9 @@ def _inputs(c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: 
         total *= _clip(uq, us, V[top + Q], V[top + S], 1, A)
     words = total * V[f + _SCALE]
     if A[12] + A[13] > 0:  # the first tile lies at the padded corner
-        area *= max(1.0, min(all_h - A[12], float(A[14]))) * max(1.0, min(all_w - A[13], float(A[15]))) / (all_h * all_w)
+        area *= (
+            max(1.0, min(all_h - A[12], float(A[14]))) * max(1.0, min(all_w - A[13], float(A[15]))) / (all_h * all_w)
+        )
     return words, words * V[f + _ALONE] * (one_h * one_w * lanes_h * lanes_w / (all_h * all_w)), area
 
 

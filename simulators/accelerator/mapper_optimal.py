@@ -146,7 +146,15 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
     slack, out = np.zeros((levels, 6), np.int64), np.zeros(LEVEL_PJ + levels)
     seen = np.zeros(1, np.int64)
-    Z, U, O, A, H, Y, T = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(y, 0), borrow(table, 0)
+    Z, U, O, A, H, Y, T = (
+        borrow(z, 0),
+        borrow(u, 0),
+        borrow(o, 0),
+        borrow(layer, 0),
+        borrow(hw_i, 16),
+        borrow(y, 0),
+        borrow(table, 0),
+    )
     B, M = borrow(bits, 0), borrow(most, 0)
     pairs_h, rows_h = pixels_met(0, A)
     pairs_w, rows_w = pixels_met(1, A)

@@ -30,6 +30,7 @@ bypassed. counts (L, 3, 6), see the names below; totals over all instances, exce
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ ENERGY_PJ, CYCLES, COMPUTE, LIMIT, MACS_PJ, WIRES_PJ, LEAKAGE_PJ, PES_USED, OVER
 SLACK_SHARED, SLACK_X, N_SLACK = 3, 4, 6
 
 MAX_LEVELS = 16
+OVERSIZE = 4  # how many times its size the bounds of a dimension may multiply to
 UNLIMITED = -1
 # Parts of the scratch X: index loops and union loops (step, bound, is_r) of the axis in hand; the product of each
 # dimension and whether all are perfect; loops of each axis (position, bound, kind, level, is_r, step); compact
@@ -733,6 +735,7 @@ def _count_inputs(c: int, p: int, inner: int, above: int, B: Ints, nc: int, D: I
             rounds *= B[i, BOUND]
     fills, reads, first = 0, 0, 0
     reading = DELTA if neighbours and forwards else policy  # what a neighbour hands over is not read again
+    moves = moves or reading != policy
     rows, _ = _axis(0, -1, channel, above, inner, True, D, H, X, M, mode, reading)
     columns, _ = _axis(1, -1, channel, above, inner, True, D, H, X, M, mode, reading)
     reads += rounds * rows * columns
@@ -790,7 +793,7 @@ def _largest_axis(axis: int, inner: int, D: Ints, X: Ints, M: Ints, mode: int) -
     fill_step = 1 if mode == STRIDE_GAPS_ONLY else step_r
     solid = mode == BOX or _solid(tile_p, step_p, fill_r, fill_step)
     if perfect and solid and inner == 0:
-        return min(span - pad, rows)
+        return max(0, min(span - pad, rows))
     if perfect and pad == 0:
         if solid:
             return min(span, rows)
@@ -1058,22 +1061,62 @@ def evaluate(n: int, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, hw_f: Fl
 
 
 @kernel
+def _problem(n: int, loops: Ints, tiles: Ints, layer: Ints) -> int:
+    """What makes a mapping meaningless or too large for the kernels' memory; an index into _PROBLEMS."""
+    levels, kept, rows, columns, steps = len(tiles), 0, 0, 0, 1.0
+    for i in range(n):
+        dim, bound = loops[i, DIM], loops[i, BOUND]
+        if not (0 <= dim < 8 and bound >= 1 and 0 <= loops[i, KIND] <= 2 and 0 <= loops[i, LEVEL] < levels):
+            return 1
+        if bound > 1:
+            kept += 1
+            rows += 1 if dim in (P, R) else 0
+            columns += 1 if dim in (Q, S) else 0
+    if kept > MAX_LOOPS or max(rows, columns) > MAX_AXIS_LOOPS:
+        return 2
+    for d in range(8):
+        product = 1.0
+        for i in range(n):
+            if loops[i, DIM] == d:
+                product *= loops[i, BOUND]
+        steps *= product
+        if product < layer[d] or product > OVERSIZE * layer[d]:
+            return 3
+    if steps >= 9.2e18:
+        return 4
+    for level in range(levels):
+        for v in range(3):
+            if not -1 <= tiles[level, v] <= n or (level == levels - 1 and tiles[level, v] < 0):
+                return 5
+    return 0
+
+
+@kernel
 def _count_batch(lengths: Ints, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, compact: Ints, scratch: Ints,
-                 marks: Ints, mode: int, policy: int, counts: Ints) -> None:  # fmt: skip
+                 marks: Ints, mode: int, policy: int, counts: Ints) -> tuple[int, int]:  # fmt: skip
     for i in range(len(loops)):
+        problem = _problem(lengths[i], loops[i], tiles[i], layer)
+        if problem:
+            return problem, i
         _count(lengths[i], tiles.shape[1], borrow(loops[i], 4), borrow(tiles[i], 3), borrow(layer, 0),
                borrow(hw_i, 16), borrow(compact, 6), borrow(scratch, 0), borrow(marks, 0), borrow(counts[i], 0),
                mode, policy)  # fmt: skip
+    return 0, 0
 
 
 @kernel
 def _evaluate_batch(lengths: Ints, loops: Ints, tiles: Ints, layers: Ints, hw_i: Ints, hw_f: Floats, mac: Floats,
                     bits: Ints, mode: int, policy: int, maximum_only: bool, compact: Ints, scratch: Ints, marks: Ints,
-                    counts: Ints, slack: Ints, out: Floats, fits: npt.NDArray[np.bool_]) -> None:  # fmt: skip
+                    counts: Ints, slack: Ints, out: Floats,
+                    fits: npt.NDArray[np.bool_]) -> tuple[int, int]:  # fmt: skip
     for i in range(len(loops)):
         layer = layers[i if len(layers) > 1 else 0]
+        problem = _problem(lengths[i], loops[i], tiles[i], layer)
+        if problem:
+            return problem, i
         fits[i] = evaluate(lengths[i], loops[i], tiles[i], layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
                            compact, scratch, marks, counts[i], slack[i], out[i])  # fmt: skip
+    return 0, 0
 
 
 def is_relevant(v: int, dim: int) -> bool:
@@ -1093,10 +1136,9 @@ def convention(name: str) -> tuple[int, int]:
 
 
 def marks_size(layer: Ints) -> int:
-    """Length of the kernels' row marks for a layer (16,)."""
-    span = max(
-        int((layer[P + a] - 1) * layer[STRIDE + a] + (layer[R + a] - 1) * layer[DILATION + a] + 1) for a in (0, 1)
-    )
+    """Length of the kernels' row marks for a layer (16,), padded at most OVERSIZE times."""
+    outputs, taps = OVERSIZE * layer[P : P + 2], OVERSIZE * layer[R : R + 2]
+    span = int(((outputs - 1) * layer[STRIDE:DILATION] + (taps - 1) * layer[DILATION:PADDING] + 1).max())
     return 3 * max(span, int(layer[EXTENT]) + 1, int(layer[EXTENT + 1]) + 1) + 16
 
 
@@ -1111,17 +1153,22 @@ def count(layer: Ints, loops: Ints, tiles: Ints, hw_i: Ints, mode: int = EXACT, 
 
     Returns:
         (L, 3, 6) or (m, L, 3, 6) int64, see the module's text.
+
+    Raises:
+        UsageError: as `evaluate_batch`.
     """
     single = loops.ndim == 2
+    layer, hw_i = np.ascontiguousarray(layer, np.int64), np.ascontiguousarray(hw_i, np.int64)
     loops = np.ascontiguousarray(loops[None] if single else loops, np.int64)
     tiles = np.ascontiguousarray(tiles[None] if single else tiles, np.int64)
     m, n, levels = len(loops), loops.shape[1], tiles.shape[1]
-    _check_limits(loops, levels)
+    _check_arrays(layer[None], np.ones(3, np.int64), levels, n)
     counts = np.zeros((m, levels * 3 * N_COUNT), np.int64)
-    _count_batch(
+    problem = _count_batch(
         np.full(m, n, np.int64), loops, tiles, layer, hw_i, np.zeros((max(n, 1), 6), np.int64),
         np.zeros(SCRATCH, np.int64), np.zeros(marks_size(layer), np.int64), mode, policy, counts,
     )  # fmt: skip
+    _raise(*problem)
     out = counts.reshape(m, levels, 3, N_COUNT)
     return out[0] if single else out
 
@@ -1149,38 +1196,55 @@ def evaluate_batch(
 
     Raises:
         UnknownNameError: no such convention.
-        UsageError: too many loops or levels.
+        UsageError: a mapping that is none, or more loops, levels or words than the kernels have room for.
     """
     mode, policy = convention(name)
     layers = np.ascontiguousarray(np.atleast_2d(layers), np.int64)
+    hw_i, bits = np.ascontiguousarray(hw_i, np.int64), np.ascontiguousarray(bits, np.int64)
     loops = np.ascontiguousarray(loops, np.int64)
     tiles = np.ascontiguousarray(tiles, np.int64)
     m, n, levels = len(loops), loops.shape[1], tiles.shape[1]
-    _check_limits(loops, levels)
+    _check_arrays(layers, bits, levels, n)
     counts = np.zeros((m, levels * 3 * N_COUNT), np.int64)
     slack = np.zeros((m, levels, N_SLACK), np.int64)
     out = np.zeros((m, LEVEL_PJ + levels))
     fits = np.zeros(m, np.bool_)
     marks = max(marks_size(layer) for layer in layers)
-    _evaluate_batch(
+    problem = _evaluate_batch(
         np.full(m, n, np.int64), loops, tiles, layers, hw_i, hw_f, mac, bits, mode, policy, name == "timeloop",
         np.zeros((max(n, 1), 6), np.int64), np.zeros(SCRATCH, np.int64), np.zeros(marks, np.int64),
         counts, slack, out, fits,
     )  # fmt: skip
+    _raise(*problem)
     return {"counts": counts.reshape(m, levels, 3, N_COUNT), "slack": slack, "fits": fits, "out": out}
 
 
-def _check_limits(loops: Ints, levels: int) -> None:
-    """The kernels' working memory is of fixed size."""
+def _check_arrays(layers: Ints, bits: Ints, levels: int, places: int) -> None:
+    """What can be told before the kernel runs: its working memory is of fixed size, its integers of 64 bits."""
     if levels > MAX_LEVELS:
         raise UsageError(f"expected at most {MAX_LEVELS} memory levels, got {levels}")
-    if loops.shape[1] > PLACES:
-        raise UsageError(f"expected at most {PLACES} loops in a nest, got {loops.shape[1]}")
-    real = loops[:, :, BOUND] > 1
-    axis = np.where(np.isin(loops[:, :, DIM], (P, R)), 1, np.where(np.isin(loops[:, :, DIM], (Q, S)), 2, 0)) * real
-    most = (real.sum(axis=1).max(initial=0), *((axis == a).sum(axis=1).max(initial=0) for a in (1, 2)))
-    if most[0] > MAX_LOOPS or max(most[1:]) > MAX_AXIS_LOOPS:
-        raise UsageError(
-            f"expected at most {MAX_LOOPS} loops with a bound above 1, {MAX_AXIS_LOOPS} of them over P and R and as "
-            f"many over Q and S, got {most[0]}, {most[1]} and {most[2]}"
-        )
+    if places > PLACES:
+        raise UsageError(f"expected at most {PLACES} loops in a nest, got {places}")
+    for layer in layers.tolist():
+        sizes = layer[:8]
+        inputs = sizes[N] * sizes[G] * sizes[C] * layer[EXTENT] * layer[EXTENT + 1]
+        weights = math.prod(sizes[G : C + 1]) * sizes[R] * sizes[S]
+        words = max(inputs, weights, math.prod(sizes[N : K + 1]) * sizes[P] * sizes[Q])
+        if math.prod(sizes) >= _MOST or words * 6 * int(max(bits.tolist())) >= _MOST:
+            raise UsageError(f"expected fewer than 2**63 MACs in a layer, and bits to hold its tensors; got {sizes}")
+
+
+def _raise(problem: int, index: int) -> None:
+    if problem:
+        raise UsageError(f"mapping {index}: {_PROBLEMS[problem]}")
+
+
+_MOST = 1 << 63
+_PROBLEMS = (
+    "",
+    "expected loops of dimensions 0..7 and kinds 0..2, at levels of the hardware, with bounds of at least 1",
+    f"expected at most {MAX_LOOPS} loops with a bound above 1, {MAX_AXIS_LOOPS} over P and R and as many over Q and S",
+    f"expected bounds that multiply to at least a dimension's size, and to at most {OVERSIZE} times as much",
+    "expected fewer than 9.2e18 MACs in the padded nest",
+    "expected tiles that start between 0 and the number of loops (-1: bypassed), and all tensors at the last level",
+)

@@ -5,7 +5,7 @@ from importlib.resources import files
 from archgym.technology.provenance import provenance
 from archgym.technology.tables import table
 
-TABLES = ("operations.csv", "wires.csv", "dram.csv", "dram_energy.csv")
+TABLES = ("operations.csv", "logic.csv", "wires.csv", "dram.csv", "dram_energy.csv")
 WHOLE_TABLES = ("sram_cacti.csv", "tech_scaling.csv")
 
 

@@ -438,7 +438,8 @@ def test_cycles_are_the_slowest_port_or_the_loops(name, machine, number):
         for level in range(levels):
             outer = (made.loops[:, :, 2] > 0) & (made.loops[:, :, 3] > level)
             width = bits / np.where(outer, made.loops[:, :, 1], 1).prod(1)[:, None]
-            reads = (found["counts"][:, level, :, [READS, DRAINS]].sum(0)) * width
+            read = [READS] if convention == "timeloop" else [READS, DRAINS]  # Timeloop reads nothing to send it up
+            reads = found["counts"][:, level, :, read].sum(0) * width
             writes = (found["counts"][:, level, :, [FILLS, UPDATES]].sum(0)) * width
             if hw_i[level, nest.PARTITIONED]:
                 ports = [busy(hw_f, level, v, reads[:, v], writes[:, v]) for v in range(3)]
