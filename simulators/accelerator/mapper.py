@@ -15,7 +15,7 @@ from archgym.kernel import kernel, kernel_calling
 
 from . import hulls, mapper_estimate, nest
 from .hulls import hull_insert
-from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, bound, estimate, pixels_met, prepare
+from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, bound, estimate, fill_tiles, pixels_met, prepare
 from .nest import CYCLES, ENERGY_PJ, LEVEL_PJ, SCRATCH, evaluate
 
 Ints = npt.NDArray[np.int64]
@@ -73,7 +73,7 @@ def _orders(levels: int, order_fixed: Ints, O: Ints) -> None:
 
 @kernel
 def _divisors(n: int, limit: int, least: int, out: Ints) -> int:
-    """Divisors of n from ``least`` to ``limit``, ascending."""
+    """Divisors of n from ``least`` to ``limit``, largest first, so that a beam fills with the best at once."""
     m, f = 0, 1
     while f * f <= n:
         if n % f == 0:
@@ -87,7 +87,7 @@ def _divisors(n: int, limit: int, least: int, out: Ints) -> int:
         f += 1
     for i in range(1, m):
         for k in range(i, 0, -1):
-            if out[k - 1] <= out[k]:
+            if out[k - 1] >= out[k]:
                 break
             out[k - 1], out[k] = out[k], out[k - 1]
     return m
@@ -233,8 +233,10 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
     work[product] = 1
     while d >= 0:
         work[place + d] += 1
-        if work[place + d] >= work[count + d] or work[product + d] * work[64 * d + work[place + d]] > limit:
+        if work[place + d] >= work[count + d]:
             d -= 1
+            continue
+        if work[product + d] * work[64 * d + work[place + d]] > limit:
             continue
         work[product + d + 1] = work[product + d] * work[64 * d + work[place + d]]
         if d < 7:
@@ -349,11 +351,10 @@ def _first_seen(mark: int, seen: Ints) -> bool:
 
 
 @kernel
-def _start(levels: int, at: int, sb: int, Z: Ints, U: Ints, most: Ints, primes: Ints) -> bool:
-    """All temporal loops as far out as they may stand; primes of what is to be placed. False: no place."""
+def _primes(levels: int, sb: int, U: Ints, primes: Ints) -> None:
+    """Distinct primes of what is left of each dimension: primes[16 * d] of them from primes[16 * d + 1] on."""
     for d in range(8):
-        left = U[sb + 24 * levels + d]
-        m, rest, q = 0, left, 2
+        m, rest, q = 0, U[sb + 24 * levels + d], 2
         while rest > 1:
             if q * q > rest:
                 q = rest
@@ -364,6 +365,13 @@ def _start(levels: int, at: int, sb: int, Z: Ints, U: Ints, most: Ints, primes: 
                     rest //= q
             q += 1
         primes[16 * d] = m
+
+
+@kernel
+def _start(levels: int, at: int, sb: int, Z: Ints, U: Ints, most: Ints) -> bool:
+    """All temporal loops as far out as they may stand. False: there is no place."""
+    for d in range(8):
+        left = U[sb + 24 * levels + d]
         for l in range(levels - 1, -1, -1):
             limit = most[8 * l + d]
             factor = left
@@ -388,6 +396,26 @@ def _value(pair: tuple[float, float], aim: int) -> float:
     return value
 
 
+@kernel
+def same_orders(l: int, number: int, block: int, Z: Ints, O: Ints) -> bool:
+    """Whether an earlier order runs the loops of this block in the same sequence."""
+    for other in range(number):
+        i, k, same = 0, 0, True
+        while same:
+            while i < 8 and Z[block + O[(l * N_ORDERS + number) * 8 + i]] == 1:
+                i += 1
+            while k < 8 and Z[block + O[(l * N_ORDERS + other) * 8 + k]] == 1:
+                k += 1
+            if i == 8 or k == 8:
+                break
+            same = O[(l * N_ORDERS + number) * 8 + i] == O[(l * N_ORDERS + other) * 8 + k]
+            i += 1
+            k += 1
+        if same:
+            return True
+    return False
+
+
 # Dimensions in the order in which a climb tries them: which of them gets scarce capacity first.
 _TURNS = np.array(
     ((K, C, P, Q, R, S, N, G), (Q, P, N, K, C, S, R, G), (C, S, R, K, Q, P, N, G), (R, S, Q, P, C, K, G, N)), np.int64
@@ -405,11 +433,18 @@ def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O:
         again = False
         for place in range(8):
             d = _TURNS[turn, place]
-            for k in range(primes[16 * d]):
+            for k in range(primes[16 * d] + 1):
                 q = primes[16 * d + 1 + k]
                 for a in range(levels - 1, -1, -1):
                     for b in range(levels):
                         source, target = at + 8 * a + d, at + 8 * b + d
+                        if k == primes[16 * d]:  # all of it, where that is not the same
+                            q = Z[source]
+                            composite = q > 1
+                            for i in range(k):
+                                composite = composite and primes[16 * d + 1 + i] != q
+                            if not composite:
+                                break
                         if a == b or Z[source] % q or Z[target] * q > most[8 * b + d]:
                             continue
                         Z[source] //= q
@@ -431,7 +466,7 @@ def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O:
             place = at + 8 * levels + l
             for number in range(N_ORDERS):
                 old = Z[place]
-                if number == old:
+                if number == old or same_orders(l, number, at + 8 * l, Z, O):
                     continue
                 Z[place] = number
                 value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
@@ -491,6 +526,34 @@ def _move(levels: int, at: int, number: int, Z: Ints, most: Ints, primes: Ints, 
 def _back(Z: Ints, undo: Ints, slot: int) -> None:
     Z[undo[4 * slot]] = undo[4 * slot + 1]
     Z[undo[4 * slot + 2]] = undo[4 * slot + 3]
+
+
+@kernel_calling(mapper_estimate)
+def _descend(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
+             V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, undo: Ints, stat: Ints) -> float:  # fmt: skip
+    """Make the best single move until none helps; the objective."""
+    moves, count = 8 * 4 * levels * levels + N_ORDERS * (levels - 1), 1
+    best = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+    while True:
+        chosen, lowest = -1, best * (1.0 - 1e-9)
+        for number in range(moves):
+            if not _move(levels, at, number, Z, most, primes, undo, 0):
+                continue
+            orders = number - 8 * 4 * levels * levels
+            if orders >= 0 and same_orders(1 + orders // N_ORDERS, orders % N_ORDERS, at + 8 * (1 + orders // N_ORDERS), Z, O):
+                _back(Z, undo, 0)
+                continue
+            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
+            count += 1
+            if value < lowest:
+                chosen, lowest = number, value
+            _back(Z, undo, 0)
+        if chosen < 0:
+            break
+        _move(levels, at, chosen, Z, most, primes, undo, 0)
+        best = lowest
+    stat[ESTIMATED] += count
+    return best
 
 
 @kernel_calling(mapper_estimate)
@@ -593,13 +656,17 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
     pairs_w, rows_w = pixels_met(1, A)
     pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
     exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
-    variants = 1 if all_kept == least_kept else 2
-    found = 0
+    found, quickest = 0, 1 << 62
     for i in range(n):
-        if not _start(levels, 0, i * width, Z, U, M, PR):
+        quickest = min(quickest, U[i * width + 24 * levels + 8])
+    for i in range(n):
+        if U[i * width + 24 * levels + 8] > max(knobs[6] * quickest, 4096):
+            continue
+        if not _start(levels, 0, i * width, Z, U, M):
             continue
         Z[9 * levels] = all_kept
         prepare(levels, 0, i * width, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+        fill_tiles(levels, i * width, Z, U, V)
         e, c = bound(levels, i * width, Z, U, A, H, O, hw_f, V, Y, exists, False)
         value = e * c
         k = found
@@ -617,7 +684,6 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                 break
             for j in range(found):
                 sb = W[order + j] * width
-                _start(levels, 0, sb, Z, U, M, PR)
                 _refit(levels, record, sb, Z, U, M)
                 Z[9 * levels] = Z[record + 9 * levels]
                 prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
@@ -630,48 +696,69 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                     W[again + k - 1], W[again + k] = W[again + k], W[again + k - 1]
                     k -= 1
         for j in range(min(found, knobs[2] if refitted else knobs[1])):
-            for variant in range(variants):
-                if stat[EVALUATED] + stat[ESTIMATED] >= budget:
-                    break
-                if refitted and (variant > 0 or rank[j] == np.inf):
-                    break
-                i = W[(again if refitted else order) + j]
-                sb = i * width
-                _start(levels, 0, sb, Z, U, M, PR)
-                for l in range(levels):
-                    Z[8 * levels + l] = 0
-                Z[9 * levels] = all_kept if variant == 0 else least_kept
-                if refitted:
-                    _refit(levels, record, sb, Z, U, M)
-                    Z[9 * levels] = Z[record + 9 * levels]
+            if stat[EVALUATED] + stat[ESTIMATED] >= budget:
+                break
+            if refitted and rank[j] == np.inf:
+                break
+            i = W[(again if refitted else order) + j]
+            sb = i * width
+            _primes(levels, sb, U, PR)
+            _start(levels, 0, sb, Z, U, M)
+            for l in range(levels):
+                Z[8 * levels + l] = 0
+            Z[9 * levels] = all_kept
+            if refitted:
+                _refit(levels, record, sb, Z, U, M)
+                Z[9 * levels] = Z[record + 9 * levels]
+            prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+            if not refitted and estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
+                Z[9 * levels] = least_kept
                 prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                if not refitted and estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
-                    if m == 0 and variant == variants - 1:
+                if estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
+                    if m == 0:
                         m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
                                  loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
                                  hull_cycles, hull_id, m, slot_id, slots, stat)  # fmt: skip
                         _note_violation(levels, slack, violation)
                     continue
-                for aim in range(3):
+            for aim in range(3):
+                if aim == 0 and not refitted and step < knobs[7]:
+                    _descend(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, W, ST)
+                value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                while aim == 0 and step >= knobs[3] and value < best * 1.02:
+                    better = _two_moves(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, value, knobs[4], W,
+                                        ST)  # fmt: skip
+                    if better >= value:
+                        break
                     value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                    while aim == 0 and value < best * knobs[3] / 100.0:
-                        better = _two_moves(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, value,
-                                            knobs[4], W, ST)  # fmt: skip
-                        if better >= value:
-                            break
-                        value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                    e, c = estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)
-                    if not hidden(e * 0.98, c * 0.98, hull_energy, hull_cycles, m):
-                        m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
-                                 loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
-                                 hull_cycles, hull_id, m, slot_id, slots, stat)  # fmt: skip
-                    if aim == 0:
-                        if value < best:
-                            best, best_i = value, i
-                            for k in range(record):
-                                Z[record + k] = Z[k]
-                        if value > 1.2 * best:
-                            break
+                if aim == 0 and value < best * 1.1:
+                    for bit in range(3 * levels):  # a tensor that may bypass a level: does it pay?
+                        if hw_i[bit // 3, 10 + bit % 3] != 2:
+                            continue
+                        for k in range(record):
+                            Z[2 * record + k] = Z[k]
+                        Z[9 * levels] ^= 1 << bit
+                        prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+                        better = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                        if better < value:
+                            value = better
+                            continue
+                        for k in range(record):
+                            Z[k] = Z[2 * record + k]
+                        prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
+                e, c = estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)
+                near = 1.0 - knobs[5] / 100.0
+                if not hidden(e * near, c * near, hull_energy, hull_cycles, m):
+                    m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
+                             tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
+                             hull_id, m, slot_id, slots, stat)  # fmt: skip
+                if aim == 0:
+                    if value < best:
+                        best, best_i = value, i
+                        for k in range(record):
+                            Z[record + k] = Z[k]
+                    if value > 1.2 * best:
+                        break
     return m
 
 

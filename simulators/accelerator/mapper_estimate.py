@@ -105,6 +105,13 @@ def _clip(p: float, r: float, whole_p: float, whole_r: float, axis: int, A: Ints
 
 
 @kernel
+def _slid(axis: int, A: Ints) -> float:
+    """Existing part of the rows that a tile meets when it slides from border to border."""
+    span = float((A[P + axis] - 1) * A[8 + axis] + (A[R + axis] - 1) * A[10 + axis] + 1)
+    return min(1.0, float(A[14 + axis]) / span)
+
+
+@kernel
 def _fresh(span: float, whole: float, lanes: float, delta: float) -> float:
     """Rows of a group of children that none of them has to fetch when all move by delta."""
     delta = abs(delta)
@@ -476,6 +483,7 @@ def _inputs(
     gaps_h, gaps_w = tr < stride_h and tp > 1.0, tq > 1.0 and ts < stride_w
     gap_h, gap_w = tr if gaps_h else stride_h, ts if gaps_w else stride_w  # steps of P, Q in rows that are there
     jump_h, jump_w = 1e18 if gaps_h else dil_h, 1e18 if gaps_w else dil_w  # taps meet the gaps of the last tile
+    slides_h, slides_w = False, False
     total, left, moved, reset_h, reset_w, channel = 0.0, 1.0, False, 0.0, 0.0, False
     area = all_h * all_w
     for l in range(c + 1, levels):
@@ -512,21 +520,47 @@ def _inputs(
                     reset_w += (bound - 1) * step
             elif not moved:
                 continue
-            total += steps * (area - _fresh(one_h, all_h, lanes_h, move_h) * _fresh(one_w, all_w, lanes_w, move_w))
+            old_h, old_w = _fresh(one_h, all_h, lanes_h, move_h), _fresh(one_w, all_w, lanes_w, move_w)
+            total += steps * (area - old_h * old_w)
+            if old_h * old_w > 0.0:
+                slides_h = slides_h or (move_h != 0.0 and old_h > 0.0)
+                slides_w = slides_w or (move_w != 0.0 and old_w > 0.0)
         if channel:
             break
     total += area * left
     top = _CUM + 8 * levels
     if A[12] > 0 or V[top + P] > A[P]:
-        total *= _clip(up, ur, V[top + P], V[top + R], 0, A)
+        total *= _slid(0, A) if slides_h and V[top + P] == A[P] else _clip(up, ur, V[top + P], V[top + R], 0, A)
     if A[13] > 0 or V[top + Q] > A[Q]:
-        total *= _clip(uq, us, V[top + Q], V[top + S], 1, A)
+        total *= _slid(1, A) if slides_w and V[top + Q] == A[Q] else _clip(uq, us, V[top + Q], V[top + S], 1, A)
     words = total * V[f + _SCALE]
     if A[12] + A[13] > 0:  # the first tile lies at the padded corner
         area *= (
             max(1.0, min(all_h - A[12], float(A[14]))) * max(1.0, min(all_w - A[13], float(A[15]))) / (all_h * all_w)
         )
     return words, words * V[f + _ALONE] * (one_h * one_w * lanes_h * lanes_w / (all_h * all_w)), area
+
+
+@kernel
+def _small_rows(p: float, r: float, axis: int, A: Ints) -> float:
+    """At most as many rows as the largest tile of p x r has."""
+    p, r = min(p, float(A[P + axis])), min(r, float(A[R + axis]))
+    stride, dilation, pad, rows = float(A[8 + axis]), float(A[10 + axis]), float(A[12 + axis]), float(A[14 + axis])
+    if dilation > 1.0 and stride > 1.0:
+        length = max(p, r)
+    else:
+        length = _rows(p, r, stride, dilation)
+    return max(1.0, min(rows, length - 2.0 * pad - (dilation if dilation > 1.0 else 0.0)))
+
+
+@kernel
+def fill_tiles(levels: int, sb: int, Z: Ints, U: Ints, V: Floats) -> None:
+    """Tiles of the candidate at 0 into V."""
+    for d in range(8):
+        V[_CUM + d] = 1.0
+    for l in range(levels):
+        for d in range(8):
+            V[_CUM + 8 * l + 8 + d] = V[_CUM + 8 * l + d] * (U[sb + 8 * l + d] * Z[8 * l + d])
 
 
 @kernel
@@ -586,12 +620,21 @@ def bound(levels: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, hw_
     for i in range(3 * levels):
         V[_READ + i] = V[_FIXED_READ + i]
         V[_WRITE + i] = V[_FIXED_WRITE + i]
-        V[_OUT + i] = V[_IN + i] = 0.0
-    energy = V[_ENERGY]
+        V[_OUT + i] = V[_IN + i] = V[_FIRST_READ + i] = V[_FIRST_WRITE + i] = 0.0
+    energy, perfect = V[_ENERGY], True
+    for d in range(8):
+        perfect = perfect and V[_CUM + 8 * levels + d] == A[d]
     for j in range(Y[_PAIRS]):
         v, c, p = Y[1 + 3 * j], Y[2 + 3 * j], Y[3 + 3 * j]
-        f, above, below = _PAIR + _PAIR_FIELDS * j, 3 * p + v, 3 * c + v
+        f, above, below, tile = _PAIR + _PAIR_FIELDS * j, 3 * p + v, 3 * c + v, _CUM + 8 * c + 8
         if v == 1:
+            if perfect:
+                words = V[tile + N] * V[tile + G] * V[tile + C] * V[f + _FIRST]
+                for l in range(c + 1, levels):
+                    if not (l <= p and H[l, 6]):
+                        words /= U[sb + 8 * l + P] * U[sb + 8 * l + Q] * U[sb + 8 * l + R] * U[sb + 8 * l + S]
+                words *= _small_rows(V[tile + P], V[tile + R], 0, A) * _small_rows(V[tile + Q], V[tile + S], 1, A)
+                V[_FIRST_READ + above] = words
             lanes = V[f + _SCALE] / float(A[N] * A[G] * A[C])
             for l in range(c + 1, levels):
                 row = sb + 8 * l
@@ -632,6 +675,10 @@ def bound(levels: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, hw_
         energy += rounds * V[f + _E]
         V[_READ + above] += rounds * V[f + _PARENT_READ]
         written = rounds * V[f + _CHILD_WRITE]
+        if perfect and v == 0:
+            V[_FIRST_READ + above] = V[tile + G] * V[tile + K] * V[tile + C] * V[tile + R] * V[tile + S] * V[f + _FIRST]
+        elif perfect:
+            V[_FIRST_WRITE + above] = V[tile] * V[tile + G] * V[tile + K] * V[tile + P] * V[tile + Q] * V[f + _FIRST]
         if v == 0:
             V[_WRITE + below] += written
             V[_IN + below] = written
@@ -645,23 +692,25 @@ def bound(levels: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, hw_
     slowest, overhead = compute, 0.0
     for l in range(levels):
         exposed = l < levels - 1 and H[l, 4] == 0
-        i, tile = 3 * l, 0.0
+        i, tile_cycles, start = 3 * l, 0.0, 0.0
         if H[l, 13]:
             for v in range(3):
                 if hw_f[l, 9 + v] < 0.0:
                     slowest = max(slowest, V[_READ + i + v] + V[_WRITE + i + v])
-                    tile = max(tile, V[_OUT + i + v] + V[_IN + i + v])
+                    tile_cycles = max(tile_cycles, V[_OUT + i + v] + V[_IN + i + v])
                 else:
                     slowest = max(slowest, max(V[_READ + i + v], V[_WRITE + i + v]))
-                    tile = max(tile, max(V[_OUT + i + v], V[_IN + i + v]))
+                    tile_cycles = max(tile_cycles, max(V[_OUT + i + v], V[_IN + i + v]))
+                start = max(start, V[_FIRST_READ + i + v] + V[_FIRST_WRITE + i + v])
         else:
             read = V[_READ + i] + V[_READ + i + 1] + V[_READ + i + 2]
             write = V[_WRITE + i] + V[_WRITE + i + 1] + V[_WRITE + i + 2]
             out, back = V[_OUT + i + 2], V[_IN + i] + V[_IN + i + 1] + V[_IN + i + 2]
+            first, last = V[_FIRST_READ + i] + V[_FIRST_READ + i + 1], V[_FIRST_WRITE + i + 2]
             if hw_f[l, 9] < 0.0:
-                slowest, tile = max(slowest, read + write), out + back
+                slowest, tile_cycles, start = max(slowest, read + write), out + back, first + last
             else:
-                slowest, tile = max(slowest, max(read, write)), max(out, back)
-        overhead += tile if exposed else 0.0
+                slowest, tile_cycles, start = max(slowest, max(read, write)), max(out, back), max(first, last)
+        overhead += start + (tile_cycles if exposed else 0.0)
     cycles = (slowest + overhead * V[_EXPOSED]) * (1.0 - 1e-9)
     return (energy + V[_LEAK] * cycles) * (1.0 - 1e-9), cycles

@@ -20,8 +20,8 @@ from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
 from . import hulls, mapper, mapper_estimate, nest
-from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _spatial, _try, hidden
-from .mapper_estimate import _CUM, _LIMITED, ESTIMATE_SCRATCH, N_ORDERS, PREPARED, _rows, bound, pixels_met, prepare
+from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _spatial, _try, hidden, same_orders
+from .mapper_estimate import _CUM, _LIMITED, ESTIMATE_SCRATCH, N_ORDERS, PREPARED, _small_rows, bound, pixels_met, prepare
 from .nest import LEVEL_PJ, SCRATCH
 
 Ints = npt.NDArray[np.int64]
@@ -61,18 +61,6 @@ def _splits(levels: int, whole: int, most: Ints, d: int, table: Ints, base: int)
 
 
 @kernel
-def _small_rows(p: float, r: float, axis: int, A: Ints) -> float:
-    """At most as many rows as the largest tile of p x r has."""
-    p, r = min(p, float(A[P + axis])), min(r, float(A[R + axis]))
-    stride, dilation, pad, rows = float(A[8 + axis]), float(A[10 + axis]), float(A[12 + axis]), float(A[14 + axis])
-    if dilation > 1.0 and stride > 1.0:
-        length = max(p, r)
-    else:
-        length = _rows(p, r, stride, dilation)
-    return max(1.0, min(rows, length - 2.0 * pad - (dilation if dilation > 1.0 else 0.0)))
-
-
-@kernel
 def _room(levels: int, Z: Ints, U: Ints, sb: int, A: Ints, H: Ints, bits: Ints, V: Floats, Y: Ints) -> bool:
     """Tiles into V; False if one is certainly too large."""
     for l in range(levels):
@@ -98,26 +86,6 @@ def _room(levels: int, Z: Ints, U: Ints, sb: int, A: Ints, H: Ints, bits: Ints, 
         if H[l, 3] >= 0 and together > H[l, 3]:
             return False
     return True
-
-
-@kernel
-def _same_orders(l: int, number: int, levels: int, Z: Ints, O: Ints) -> bool:
-    """Whether an earlier order runs the loops of this block in the same sequence."""
-    for other in range(number):
-        i, k, same = 0, 0, True
-        while same:
-            while i < 8 and Z[8 * l + O[(l * N_ORDERS + number) * 8 + i]] == 1:
-                i += 1
-            while k < 8 and Z[8 * l + O[(l * N_ORDERS + other) * 8 + k]] == 1:
-                k += 1
-            if i == 8 or k == 8:
-                break
-            same = O[(l * N_ORDERS + number) * 8 + i] == O[(l * N_ORDERS + other) * 8 + k]
-            i += 1
-            k += 1
-        if same:
-            return True
-    return False
 
 
 @kernel_calling(nest, hulls, mapper, mapper_estimate)
@@ -244,7 +212,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
                         Z[8 * levels + l] = -1
                         l -= 1
                         continue
-                    if not _same_orders(l, Z[8 * levels + l], levels, Z, O):
+                    if not same_orders(l, Z[8 * levels + l], 8 * l, Z, O):
                         l += 1
     stat[COMPLETE] = 1
     return m

@@ -33,7 +33,7 @@ from .nest import convention, marks_size
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-KNOBS = [8, 8, 12, 101, 2000]
+KNOBS = [8, 12, 24, 4, 2000, 8, 4]
 MODES: Final = ("heuristic", "optimal")
 DEFAULT_BUDGET: Final = 400
 _SPATIAL_ROOM: Final = 20000

@@ -794,14 +794,13 @@ def _largest_axis(axis: int, inner: int, D: Ints, X: Ints, M: Ints, mode: int) -
     solid = mode == BOX or _solid(tile_p, step_p, fill_r, fill_step)
     if perfect and solid and inner == 0:
         return max(0, min(span - pad, rows))
-    if perfect and pad == 0:
-        if solid:
-            return min(span, rows)
-        length = _pattern(0, tile_p, fill_r, step_p, fill_step, 0, False, X, M)
-        total = 0
+    full = span
+    if not solid:
+        full, length = 0, _pattern(0, tile_p, fill_r, step_p, fill_step, 0, False, X, M)
         for x in range(length):
-            total += M[x]
-        return total
+            full += M[x]
+    if perfect and pad == 0:
+        return min(full, rows)
     while n < X[at] and X[at + 2 + n * _AXIS_FIELDS] < inner:
         entry = at + 2 + n * _AXIS_FIELDS
         X[_INDEX + 3 * n], X[_INDEX + 3 * n + 1], X[_INDEX + 3 * n + 2] = X[entry + 5], X[entry + 1], X[entry + 4]
@@ -829,7 +828,7 @@ def _largest_axis(axis: int, inner: int, D: Ints, X: Ints, M: Ints, mode: int) -
             for x in range(rows):
                 here += M[x]
         best = max(best, here)
-        if best >= span:
+        if best >= full:
             break
     return best
 
@@ -1061,26 +1060,30 @@ def evaluate(n: int, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, hw_f: Fl
 
 
 @kernel
-def _problem(n: int, loops: Ints, tiles: Ints, layer: Ints) -> int:
+def _problem(n: int, levels: int, loops: Ints, tiles: Ints, D: Ints, X: Ints) -> int:
     """What makes a mapping meaningless or too large for the kernels' memory; an index into _PROBLEMS."""
-    levels, kept, rows, columns, steps = len(tiles), 0, 0, 0, 1.0
+    kept, rows, columns, steps = 0, 0, 0, 1.0
+    for d in range(8):
+        X[d] = 1
     for i in range(n):
         dim, bound = loops[i, DIM], loops[i, BOUND]
-        if not (0 <= dim < 8 and bound >= 1 and 0 <= loops[i, KIND] <= 2 and 0 <= loops[i, LEVEL] < levels):
+        if bound == 1:
+            continue
+        if not (0 <= dim < 8 and bound > 1 and 0 <= loops[i, KIND] <= 2 and 0 <= loops[i, LEVEL] < levels):
             return 1
-        if bound > 1:
-            kept += 1
-            rows += 1 if dim in (P, R) else 0
-            columns += 1 if dim in (Q, S) else 0
+        kept += 1
+        if dim in (P, R):
+            rows += 1
+        elif dim in (Q, S):
+            columns += 1
+        steps *= bound
+        if bound > OVERSIZE * D[dim] // X[dim]:
+            return 3
+        X[dim] *= bound
     if kept > MAX_LOOPS or max(rows, columns) > MAX_AXIS_LOOPS:
         return 2
     for d in range(8):
-        product = 1.0
-        for i in range(n):
-            if loops[i, DIM] == d:
-                product *= loops[i, BOUND]
-        steps *= product
-        if product < layer[d] or product > OVERSIZE * layer[d]:
+        if X[d] < D[d]:
             return 3
     if steps >= 9.2e18:
         return 4
@@ -1095,7 +1098,8 @@ def _problem(n: int, loops: Ints, tiles: Ints, layer: Ints) -> int:
 def _count_batch(lengths: Ints, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, compact: Ints, scratch: Ints,
                  marks: Ints, mode: int, policy: int, counts: Ints) -> tuple[int, int]:  # fmt: skip
     for i in range(len(loops)):
-        problem = _problem(lengths[i], loops[i], tiles[i], layer)
+        problem = _problem(lengths[i], tiles.shape[1], borrow(loops[i], 4), borrow(tiles[i], 3), borrow(layer, 0),
+                           borrow(scratch, 0))  # fmt: skip
         if problem:
             return problem, i
         _count(lengths[i], tiles.shape[1], borrow(loops[i], 4), borrow(tiles[i], 3), borrow(layer, 0),
@@ -1111,7 +1115,8 @@ def _evaluate_batch(lengths: Ints, loops: Ints, tiles: Ints, layers: Ints, hw_i:
                     fits: npt.NDArray[np.bool_]) -> tuple[int, int]:  # fmt: skip
     for i in range(len(loops)):
         layer = layers[i if len(layers) > 1 else 0]
-        problem = _problem(lengths[i], loops[i], tiles[i], layer)
+        problem = _problem(lengths[i], tiles.shape[1], borrow(loops[i], 4), borrow(tiles[i], 3), borrow(layer, 0),
+                           borrow(scratch, 0))  # fmt: skip
         if problem:
             return problem, i
         fits[i] = evaluate(lengths[i], loops[i], tiles[i], layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,

@@ -449,7 +449,8 @@ def test_cycles_are_the_slowest_port_or_the_loops(name, machine, number):
         if convention == "timeloop":  # the slowest alone; otherwise the first fill and last drain come on top
             assert (found["out"][:, nest.OVERHEAD] == 0).all()
         else:
-            assert (found["out"][:, nest.OVERHEAD] > 0).all()
+            filled = (made.tiles[:, :-1] >= 0).any((1, 2))  # else the MACs work out of DRAM, and there is no tile
+            assert ((found["out"][:, nest.OVERHEAD] > 0) == filled).all()
         # A fraction of a bit, rounded one way or the other, is a cycle at most.
         assert (abs(found["out"][:, nest.CYCLES] - slowest - found["out"][:, nest.OVERHEAD]) <= 1).all()
 
