@@ -244,11 +244,14 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
             work[place + d] = -1
             continue
         used = work[product + 8]
+        free = limit // used
         for e in range(6):
+            left = U[rest + e]
+            if free < 2 or left == 1 or work[64 * e + work[place + e]] > 1 or (m == beam and compute > worst * used * free):
+                continue
             most = spatial_max[bounds + e]
-            most = limit if most <= 0 else min(limit, most)
-            room, left = min(limit // used, most), U[rest + e]
-            if work[64 * e + work[place + e]] == 1 and room > 1 and left > 1:
+            room = free if most <= 0 else min(free, most)
+            if room > 1:
                 fill = -(-left // -(-left // room))
                 if left % fill:
                     _extend(levels, row, l, axis, U, work, spare, e, fill)
@@ -678,7 +681,7 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
     best, best_i, kept = np.inf, -1, 0
     for step in range(knobs[0]):
         # Even steps climb from nothing, odd ones from the best so far, refitted to other spatial factors.
-        turn, refitted = step // 2 % 4, step % 2 == 1
+        turn, refitted = step // 2 % 4, step % 2 == 1  # noqa
         if refitted:
             if best_i < 0:
                 break
@@ -695,7 +698,7 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                     rank[k - 1], rank[k] = rank[k], rank[k - 1]
                     W[again + k - 1], W[again + k] = W[again + k], W[again + k - 1]
                     k -= 1
-        for j in range(min(found, knobs[2] if refitted else knobs[1])):
+        for j in range(min(found, (knobs[2] if refitted else knobs[1]) << step // 4)):
             if stat[EVALUATED] + stat[ESTIMATED] >= budget:
                 break
             if refitted and rank[j] == np.inf:

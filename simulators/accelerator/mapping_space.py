@@ -244,7 +244,7 @@ class MappingSpace:
                 chosen = np.asarray(designs[name], np.int64)
                 order[:, fixed + k] = np.take_along_axis(left, chosen[:, None], axis=1)[:, 0]
                 keep = np.arange(left.shape[1])[None] != chosen[:, None]
-                left = left[keep].reshape(m, -1)
+                left = left[keep].reshape(m, left.shape[1] - 1)
             if names:
                 order[:, -1] = left[:, 0]
             result.append(order)
