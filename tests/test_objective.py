@@ -204,6 +204,39 @@ def test_targets_take_spaces_after_commas_like_pareto_does():
     assert scored.reward(columns(latency=[6.0], energy=[4.0])).tolist() == [6.0]
 
 
+def test_relative_targets_are_shares_of_the_baseline():
+    # Baseline: latency 4, energy 10. Targets 3 and 8: 3/|3 - 6| = 1, 8/|8 - 12| = 2 and 3/|3 - 1| * 8/|8 - 4| = 3;
+    # the baseline itself has 0.75/0.25 * 0.8/0.2 = 12.
+    scored = objective("archgym-target:latency=0.75x,energy=0.8x", {"latency": 4.0, "energy": 10.0})
+    assert scored.relative == ("latency", "energy")
+    rewards = scored.reward(columns(latency=[6.0, 1.0, 4.0], energy=[12.0, 4.0, 10.0]))
+    assert rewards == pytest.approx([2.0, 3.0, 12.0], rel=1e-14)
+
+
+def test_relative_and_absolute_targets_stand_side_by_side():
+    # latency: 5/|5 - 4| = 5 whatever the baseline has; area: half of 8, 4/|4 - 6| = 2. On target both are capped.
+    scored = objective("archgym-target:latency=5, area=0.5x", {"latency": 100.0, "area": 8.0})
+    assert scored.relative == ("area",)
+    assert scored.reward(columns(latency=[4.0, 5.0], area=[6.0, 4.0])).tolist() == [10.0, TARGET_CAP]
+    assert scored.values(columns(latency=[4.0], area=[6.0])).tolist() == [[-10.0]]  # minimised
+
+
+def test_relative_targets_need_a_reference_and_change_the_content():
+    scored = Objective.parse("archgym-target:latency=0.8x", METRICS)
+    with pytest.raises(UsageError, match="with_reference"):
+        scored.reward(columns(latency=[1.0]))
+    absolute = Objective.parse("archgym-target:latency=0.8", METRICS)
+    assert absolute.reward(columns(latency=[1.0])) == pytest.approx([4.0])  # 0.8/0.2, without any reference
+    assert "relative" not in absolute.to_dict()  # logs of absolute targets hash as before
+    assert {**scored.to_dict(), "name": ""} != {**absolute.to_dict(), "name": ""}
+
+
+@pytest.mark.parametrize("text", ["latency=x", "latency=0x", "latency=nanx", "latency=0.8xx", "latency=0.8 y"])
+def test_malformed_relative_targets(text):
+    with pytest.raises(UsageError, match="NUMBERx"):
+        Objective.parse(f"archgym-target:{text}", METRICS)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "0"])
 def test_targets_must_be_finite_and_not_zero(value):
     # With these every design has the same reward (0/|0 - x| = 0, NaN becomes the floor): nothing to search.

@@ -28,8 +28,8 @@ def run(arguments, folder):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 4
-    assert len(COMMANDS) == 13
+    assert len(PYTHON) == 5
+    assert len(COMMANDS) == 17
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))

@@ -13,9 +13,20 @@ import numpy.typing as npt
 from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
-from . import hulls, mapper_estimate, nest
+from . import hulls, mapper_estimate, mapper_spatial, nest
 from .hulls import hull_insert
-from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, bound, estimate, fill_tiles, pixels_met, prepare
+from .mapper_estimate import (
+    ESTIMATE_SCRATCH,
+    N_ORDERS,
+    PREPARED,
+    bound,
+    compress,
+    estimate,
+    fill_tiles,
+    pixels_met,
+    prepare,
+)
+from .mapper_spatial import COMPUTE_LEFT, ROW_END, WORK, spatial_choices
 from .nest import CYCLES, ENERGY_PJ, LEVEL_PJ, SCRATCH, evaluate
 
 Ints = npt.NDArray[np.int64]
@@ -25,7 +36,13 @@ Bytes = npt.NDArray[np.uint8]
 N, G, K, C, P, Q, R, S = range(8)
 CODE = 35
 HULL = 48  # vertices kept for a layer
-BEAM = 256  # spatial choices of the heuristic
+# The search. A small layer may gain from lanes that idle, a large one does not: fewer spatial choices for it.
+BEAM, FEW, LARGE = 256, 32, 4096  # spatial choices; of a layer of at least so many cycles
+SLOWER = 4  # times the fewest compute cycles that a spatial choice of a large layer may take
+STEPS, CLIMBS, REFITS = 24, 3, 12  # climbs from nothing and from the best so far in the first of the steps
+DESCENTS, TWO_MOVES, PAIRS = 1, 4, 2000  # first steps with steepest descent; first with pairs of moves, and how many
+AGAIN = 0.3  # what a further choice of the same dimensions falls behind by
+NEAR = 0.92  # part of an estimate that must lie below the hull for an evaluation
 
 # Innermost loops of a block, inner to outer. Which tensor stays put is decided by the first loop that is not one of
 # its irrelevant dimensions: W stays under P Q N, I under K, O under R S C. Halos of I are shared along the first of
@@ -43,7 +60,7 @@ ORDERS = (
 _ORDERS = np.array(ORDERS, np.int64)
 
 # Counters of a layer.
-EVALUATED, ESTIMATED, UNFIT, SEEN, SPATIAL, COMPLETE, N_STAT = 0, 1, 2, 3, 4, 5, 12
+EVALUATED, ESTIMATED, UNFIT, SEEN, SPATIAL, COMPLETE, N_STAT = 0, 1, 2, 3, 4, 5, 12  # the rest: `mapper_optimal`
 # Violation: bits or children too many, level, tensor (3: shared store) or 4 + axis.
 
 
@@ -69,222 +86,6 @@ def _orders(levels: int, order_fixed: Ints, O: Ints) -> None:
                 if free:
                     O[at + n] = d
                     n += 1
-
-
-@kernel
-def _divisors(n: int, limit: int, least: int, out: Ints) -> int:
-    """Divisors of n from ``least`` to ``limit``, largest first, so that a beam fills with the best at once."""
-    m, f = 0, 1
-    while f * f <= n:
-        if n % f == 0:
-            if least <= f <= limit:
-                out[m] = f
-                m += 1
-            other = n // f
-            if other != f and least <= other <= limit:
-                out[m] = other
-                m += 1
-        f += 1
-    for i in range(1, m):
-        for k in range(i, 0, -1):
-            if out[k - 1] >= out[k]:
-                break
-            out[k - 1], out[k] = out[k], out[k - 1]
-    return m
-
-
-@kernel
-def _sharing(levels: int, row: int, U: Ints, A: Ints, H: Ints) -> float:
-    """Words that the lanes take from outside in a cycle for one multiplication: low where fan-outs share much."""
-    total = 0.0
-    for l in range(levels):
-        at = row + 8 * l
-        n, g, k, c = U[at], U[at + G], U[at + K], U[at + C]
-        p, q, r, s = U[at + P], U[at + Q], U[at + R], U[at + S]
-        lanes = float(n * g * k * c * p * q * r * s)
-        if lanes == 1.0:
-            continue
-        w = g * k * c * r * s if H[l, 5] else lanes
-        i = n * g * c * min(p * r, (p - 1) * A[8] + r) * min(q * s, (q - 1) * A[9] + s) if H[l, 6] else lanes
-        o = n * g * k * p * q if H[l, 7] else lanes
-        total += (w + i + 2.0 * o) / lanes
-    return total
-
-
-@kernel
-def _spatial_width(levels: int) -> int:
-    return 24 * levels + 10
-
-
-@kernel
-def _keep_spatial(levels: int, row: int, U: Ints, n: int, beam: int, rank: Floats, A: Ints, H: Ints, base: int) -> int:
-    """Add the row at ``row`` to the table of n rows at ``base`` if it is new and good enough."""
-    width = 24 * levels + 10
-    compute = 1
-    for d in range(8):
-        compute *= U[row + 24 * levels + d]
-    value = compute * (1.0 + 0.05 * _sharing(levels, row, U, A, H))
-    place = n
-    if n == beam:
-        place = 0
-        for i in range(1, n):
-            if rank[i] > rank[place]:
-                place = i
-        if rank[place] <= value:
-            return n
-    mark = 0
-    for i in range(8 * levels):
-        mark = mark * 1000003 + U[row + i]
-    U[row + 24 * levels + 8] = compute
-    U[row + 24 * levels + 9] = mark
-    for i in range(n):
-        other = base + i * width
-        if U[other + 24 * levels + 9] == mark:
-            same = True
-            for k in range(8 * levels):
-                if U[other + k] != U[row + k]:
-                    same = False
-                    break
-            if same:
-                return n
-    to = base + place * width
-    for k in range(width):
-        U[to + k] = U[row + k]
-    rank[place] = value
-    return n + 1 if place == n else n
-
-
-@kernel
-def _spatial(levels: int, A: Ints, H: Ints, spatial_max: Ints, spatial_min: Ints, beam: int, U: Ints,
-             rank: Floats, work: Ints) -> int:  # fmt: skip
-    """Spatial choices into the rows of U, best first; their number.
-
-    Axis by axis, a beam of the choices with the fewest compute cycles left. On an axis a dimension
-    takes a divisor of what is left of it; one dimension of N G K C P Q may take, instead, the factor that fills the
-    room left by the others: ceil(left / ceil(left / room)).
-
-    spatial_max, spatial_min: flat. U: 2 * beam + 2 rows. work: (8 * 64 + 64,).
-    """
-    width = 24 * levels + 10
-    n, here, there, spare = 1, 0, beam * width, 2 * beam * width
-    for i in range(24 * levels):
-        U[i] = 1
-    for d in range(8):
-        U[24 * levels + d] = A[d]
-    U[24 * levels + 8] = U[24 * levels + 9] = 0
-    for l in range(levels):
-        for axis in range(2):
-            limit, bounds = H[l, 8 + axis], (2 * l + axis) * 8
-            demanded = False
-            for d in range(8):
-                demanded = demanded or spatial_min[bounds + d] > 1
-            if limit <= 1 and not demanded:
-                continue
-            m = 0
-            for i in range(n):
-                m = _expand(levels, here + i * width, l, axis, limit, bounds, A, H, spatial_max, spatial_min, beam,
-                            U, rank, work, m, there, spare)  # fmt: skip
-            here, there, n = there, here, m
-    # Best first, in place at 0.
-    if here != 0:
-        for i in range(n * width):
-            U[i] = U[here + i]
-    for i in range(n):
-        compute = U[i * width + 24 * levels + 8]
-        if compute == 0:
-            compute = 1
-            for d in range(8):
-                compute *= U[i * width + 24 * levels + d]
-            U[i * width + 24 * levels + 8] = compute
-        rank[i] = compute * (1.0 + 0.05 * _sharing(levels, i * width, U, A, H))
-    for i in range(1, n):
-        for k in range(i, 0, -1):
-            if rank[k - 1] <= rank[k]:
-                break
-            rank[k - 1], rank[k] = rank[k], rank[k - 1]
-            for j in range(width):
-                a, b = (k - 1) * width + j, k * width + j
-                U[a], U[b] = U[b], U[a]
-    return n
-
-
-@kernel
-def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A: Ints, H: Ints, spatial_max: Ints,
-            spatial_min: Ints, beam: int, U: Ints, rank: Floats, work: Ints, m: int, there: int,
-            spare: int) -> int:  # fmt: skip
-    """All choices on one axis of a fan-out that continue the row at ``row``."""
-    width = 24 * levels + 10
-    rest = row + 24 * levels
-    count, place, product = 512, 520, 528  # of divisors, in the lists, products so far
-    for d in range(8):
-        most = spatial_max[bounds + d]
-        most = limit if most <= 0 else min(limit, most)
-        least = min(spatial_min[bounds + d], U[rest + d])
-        if most == 1 and least == 1:
-            work[64 * d] = 1
-            work[count + d] = 1
-        else:
-            work[count + d] = _divisors(U[rest + d], most, least, work[64 * d : 64 * d + 64])
-    compute, worst = 1.0, _worst(m, rank)
-    for d in range(8):
-        compute *= U[rest + d]
-    d = 0
-    work[place] = -1
-    work[product] = 1
-    while d >= 0:
-        work[place + d] += 1
-        if work[place + d] >= work[count + d]:
-            d -= 1
-            continue
-        if work[product + d] * work[64 * d + work[place + d]] > limit:
-            continue
-        work[product + d + 1] = work[product + d] * work[64 * d + work[place + d]]
-        if d < 7:
-            d += 1
-            work[place + d] = -1
-            continue
-        used = work[product + 8]
-        free = limit // used
-        for e in range(6):
-            left = U[rest + e]
-            if free < 2 or left == 1 or work[64 * e + work[place + e]] > 1 or (m == beam and compute > worst * used * free):
-                continue
-            most = spatial_max[bounds + e]
-            room = free if most <= 0 else min(free, most)
-            if room > 1:
-                fill = -(-left // -(-left // room))
-                if left % fill:
-                    _extend(levels, row, l, axis, U, work, spare, e, fill)
-                    m = _keep_spatial(levels, spare, U, m, beam, rank, A, H, there)
-                    worst = _worst(m, rank)
-        if m < beam or compute <= worst * used:
-            _extend(levels, row, l, axis, U, work, spare, -1, 1)
-            m = _keep_spatial(levels, spare, U, m, beam, rank, A, H, there)
-            if m == beam:
-                worst = _worst(m, rank)
-    return m
-
-
-@kernel
-def _worst(m: int, rank: Floats) -> float:
-    worst = 0.0
-    for i in range(m):
-        worst = max(worst, rank[i])
-    return worst
-
-
-@kernel
-def _extend(levels: int, row: int, l: int, axis: int, U: Ints, work: Ints, spare: int, special: int, fill: int) -> None:
-    """The row at ``row`` with the factors in hand, into the spare row."""
-    for i in range(24 * levels + 8):
-        U[spare + i] = U[row + i]
-    for d in range(8):
-        factor = work[64 * d + work[520 + d]]
-        if d == special:
-            factor = fill
-        U[spare + 8 * l + d] *= factor
-        U[spare + 8 * levels * (1 + axis) + 8 * l + d] = factor
-        U[spare + 24 * levels + d] = -(-U[spare + 24 * levels + d] // factor)
 
 
 @kernel
@@ -403,15 +204,15 @@ def _value(pair: tuple[float, float], aim: int) -> float:
 def same_orders(l: int, number: int, block: int, Z: Ints, O: Ints) -> bool:
     """Whether an earlier order runs the loops of this block in the same sequence."""
     for other in range(number):
-        i, k, same = 0, 0, True
+        i, k, same, a, b = 0, 0, True, (l * N_ORDERS + number) * 8, (l * N_ORDERS + other) * 8
         while same:
-            while i < 8 and Z[block + O[(l * N_ORDERS + number) * 8 + i]] == 1:
+            while i < 8 and O[a + i] >= 0 and Z[block + O[a + i]] == 1:
                 i += 1
-            while k < 8 and Z[block + O[(l * N_ORDERS + other) * 8 + k]] == 1:
+            while k < 8 and O[b + k] >= 0 and Z[block + O[b + k]] == 1:
                 k += 1
-            if i == 8 or k == 8:
+            if i == 8 or k == 8 or O[a + i] < 0:
                 break
-            same = O[(l * N_ORDERS + number) * 8 + i] == O[(l * N_ORDERS + other) * 8 + k]
+            same = O[a + i] == O[b + k]
             i += 1
             k += 1
         if same:
@@ -601,7 +402,7 @@ def hidden(energy: float, cycles: float, hull_energy: Floats, hull_cycles: Ints,
     return energy >= hull_energy[m - 1]
 
 
-@kernel_calling(nest, hulls, mapper_estimate)
+@kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
 def _try(levels: int, at: int, sb: int, z: Ints, u: Ints, o: Ints, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats,
          bits: Ints, mode: int, policy: int, maximum_only: bool, loops: Ints, tiles: Ints, compact: Ints,
          scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints, hull_energy: Floats,
@@ -635,18 +436,24 @@ def _try(levels: int, at: int, sb: int, z: Ints, u: Ints, o: Ints, layer: Ints, 
     return m
 
 
-@kernel_calling(nest, hulls, mapper_estimate)
+@kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
 def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints,
                spatial_max: Ints, spatial_min: Ints, o: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
                u: Ints, z: Ints, V: Floats, y: Ints, rank: Floats, work: Ints, primes: Ints, loops: Ints, tiles: Ints,
                compact: Ints, scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints,
                hull_energy: Floats, hull_cycles: Ints, hull_id: Ints, slot_id: Ints, slots: Ints, stat: Ints,
-               violation: Ints, knobs: Ints) -> int:  # fmt: skip
+               violation: Ints, co: Ints) -> int:  # fmt: skip
     """The heuristic for one layer; vertices of its hull."""
     Z, U, O, A, H, W = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
-    Y, M, PR, B, ST = borrow(y, 0), borrow(most, 0), borrow(primes, 0), borrow(bits, 0), borrow(stat, 0)
-    width, order, again, record = 24 * levels + 10, 600, 600 + BEAM, 9 * levels + 2
-    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), BEAM, U, rank, work)
+    CO, Y, M, PR, B, ST = borrow(co, 0), borrow(y, 0), borrow(most, 0), borrow(primes, 0), borrow(bits, 0), borrow(stat, 0)
+    width, order, again, record = 24 * levels + ROW_END, WORK, WORK + BEAM, 9 * levels + 2
+    steps = 1.0
+    for d in range(8):
+        steps *= A[d]
+    for l in range(levels):
+        steps /= H[l, 8] * H[l, 9]
+    beam = BEAM if steps < LARGE else FEW
+    n = spatial_choices(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U, rank, work)
     stat[SPATIAL] = n
     m, all_kept, least_kept = 0, 0, 0
     for l in range(levels):
@@ -661,9 +468,9 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
     exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
     found, quickest = 0, 1 << 62
     for i in range(n):
-        quickest = min(quickest, U[i * width + 24 * levels + 8])
+        quickest = min(quickest, U[i * width + 24 * levels + COMPUTE_LEFT])
     for i in range(n):
-        if U[i * width + 24 * levels + 8] > max(knobs[6] * quickest, 4096):
+        if U[i * width + 24 * levels + COMPUTE_LEFT] > max(SLOWER * quickest, LARGE):
             continue
         if not _start(levels, 0, i * width, Z, U, M):
             continue
@@ -678,10 +485,11 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
             k -= 1
         rank[k], W[order + k] = value, i
         found += 1
-    best, best_i, kept = np.inf, -1, 0
-    for step in range(knobs[0]):
+    _diversify(levels, found, order, AGAIN, U, rank, W)
+    best, best_i = np.inf, -1
+    for step in range(STEPS):
         # Even steps climb from nothing, odd ones from the best so far, refitted to other spatial factors.
-        turn, refitted = step // 2 % 4, step % 2 == 1  # noqa
+        turn, refitted = step // 2 % 4, step % 2 == 1
         if refitted:
             if best_i < 0:
                 break
@@ -698,7 +506,7 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                     rank[k - 1], rank[k] = rank[k], rank[k - 1]
                     W[again + k - 1], W[again + k] = W[again + k], W[again + k - 1]
                     k -= 1
-        for j in range(min(found, (knobs[2] if refitted else knobs[1]) << step // 4)):
+        for j in range(min(found, (REFITS if refitted else CLIMBS) << step // 4)):
             if stat[EVALUATED] + stat[ESTIMATED] >= budget:
                 break
             if refitted and rank[j] == np.inf:
@@ -714,10 +522,11 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                 _refit(levels, record, sb, Z, U, M)
                 Z[9 * levels] = Z[record + 9 * levels]
             prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-            if not refitted and estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
+            compress(levels, O, Y, CO)
+            if not refitted and estimate(levels, 0, Z, A, U, sb, H, CO, B, hw_f, V, Y)[0] == np.inf:
                 Z[9 * levels] = least_kept
                 prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                if estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)[0] == np.inf:
+                if estimate(levels, 0, Z, A, U, sb, H, CO, B, hw_f, V, Y)[0] == np.inf:
                     if m == 0:
                         m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
                                  loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
@@ -725,15 +534,15 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                         _note_violation(levels, slack, violation)
                     continue
             for aim in range(3):
-                if aim == 0 and not refitted and step < knobs[7]:
-                    _descend(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, W, ST)
-                value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                while aim == 0 and step >= knobs[3] and value < best * 1.02:
-                    better = _two_moves(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, value, knobs[4], W,
+                if aim == 0 and not refitted and step < DESCENTS:
+                    _descend(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, W, ST)
+                value = _climb(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                while aim == 0 and step >= TWO_MOVES and value < best * 1.02:
+                    better = _two_moves(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, value, PAIRS, W,
                                         ST)  # fmt: skip
                     if better >= value:
                         break
-                    value = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                    value = _climb(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, turn, ST)
                 if aim == 0 and value < best * 1.1:
                     for bit in range(3 * levels):  # a tensor that may bypass a level: does it pay?
                         if hw_i[bit // 3, 10 + bit % 3] != 2:
@@ -742,16 +551,15 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                             Z[2 * record + k] = Z[k]
                         Z[9 * levels] ^= 1 << bit
                         prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                        better = _climb(levels, 0, sb, Z, U, A, H, O, B, hw_f, V, Y, M, PR, aim, turn, ST)
+                        better = _climb(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, turn, ST)
                         if better < value:
                             value = better
                             continue
                         for k in range(record):
                             Z[k] = Z[2 * record + k]
                         prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                e, c = estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y)
-                near = 1.0 - knobs[5] / 100.0
-                if not hidden(e * near, c * near, hull_energy, hull_cycles, m):
+                e, c = estimate(levels, 0, Z, A, U, sb, H, CO, B, hw_f, V, Y)
+                if not hidden(e * NEAR, c * NEAR, hull_energy, hull_cycles, m):
                     m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
                              tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
                              hull_id, m, slot_id, slots, stat)  # fmt: skip
@@ -763,6 +571,27 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                     if value > 1.2 * best:
                         break
     return m
+
+
+@kernel
+def _diversify(levels: int, n: int, order: int, penalty: float, U: Ints, rank: Floats, W: Ints) -> None:
+    """Sort the ranked rows anew: each further one that spreads the same dimensions over lanes falls behind."""
+    width = 24 * levels + ROW_END
+    for k in range(64):
+        W[k] = 0
+    for j in range(n):
+        row, mark = W[order + j] * width, 0
+        for i in range(8 * levels):
+            mark = (mark * 2 + (1 if U[row + i] > 1 else 0)) % 67
+        mark %= 64
+        rank[j] *= 1.0 + penalty * W[mark]
+        W[mark] += 1
+    for j in range(1, n):
+        k = j
+        while k > 0 and rank[k - 1] > rank[k]:
+            rank[k - 1], rank[k] = rank[k], rank[k - 1]
+            W[order + k - 1], W[order + k] = W[order + k], W[order + k - 1]
+            k -= 1
 
 
 @kernel
@@ -804,11 +633,11 @@ def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
         violation[0], violation[1], violation[2] = level, tensor, excess
 
 
-@kernel_calling(nest, hulls, mapper_estimate)
+@kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
 def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
                marks_size: int, sizes: Ints, energy: Floats, cycles: Ints, codes: Ints, stats: Ints,
-               violations: Ints, knobs: Ints) -> None:  # fmt: skip
+               violations: Ints) -> None:  # fmt: skip
     """Map every layer.
 
     Args:
@@ -823,10 +652,10 @@ def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, mo
     levels = len(hw_i)
     o = np.zeros(levels * N_ORDERS * 8, np.int64)
     _orders(levels, order_fixed, o)
-    u = np.zeros((2 * BEAM + 2) * (24 * levels + 10), np.int64)
+    u = np.zeros((2 * BEAM + 2) * (24 * levels + ROW_END), np.int64)
     z = np.zeros(4 * (9 * levels + 2), np.int64)
     V, rank = np.zeros(ESTIMATE_SCRATCH), np.zeros(BEAM)
-    work, primes = np.zeros(600 + 2 * BEAM, np.int64), np.zeros(128, np.int64)
+    work, primes = np.zeros(WORK + 2 * BEAM, np.int64), np.zeros(128, np.int64)
     loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
     compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
     marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
@@ -841,7 +670,7 @@ def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, mo
         slot_id[:] = 0
         m = _map_layer(levels, rows[i], hw_i, hw_f, mac, bits, most, spatial_max, spatial_min, o, budget, mode, policy,
                        maximum_only, u, z, V, np.zeros(PREPARED, np.int64), rank, work, primes, loops, tiles, compact, scratch, marks, counts, slack,
-                       out, seen, energy[i], cycles[i], hull_id, slot_id, slots, stats[i], violations[i], knobs)  # fmt: skip
+                       out, seen, energy[i], cycles[i], hull_id, slot_id, slots, stats[i], violations[i], np.zeros_like(o))  # fmt: skip
         sizes[i] = m
         for k in range(m):
             for slot in range(len(slot_id)):

@@ -28,7 +28,7 @@ N_ORDERS = 8
 
 # V: tiles (L + 1, 8) from the inside; constants; per level and tensor (48 = 16 x 3): busy cycles that are always
 # there; per pair (48 x 18): coefficients of x.
-_CUM, _ENERGY, _LEAK, _EXPOSED, _SPATIAL = 0, 136, 137, 138, 144
+_CUM, _ENERGY, _LEAK, _EXPOSED, _COMPUTE, _SPATIAL = 0, 136, 137, 138, 139, 144
 _READ, _WRITE, _FIXED_READ, _FIXED_WRITE = 160, 208, 256, 304
 _FIRST_READ, _FIRST_WRITE, _OUT, _IN = 352, 400, 448, 496
 _PAIR, _PAIR_FIELDS = 544, 18
@@ -37,9 +37,10 @@ ESTIMATE_SCRATCH = _PAIR + 48 * _PAIR_FIELDS
 # tile per word of one child; for I: words per (rows x columns), words with and without sharing, union lanes of P Q R S.
 (_E, _PARENT_READ, _PARENT_WRITE, _CHILD_READ, _CHILD_WRITE, _FIRST, _SCALE, _ALONE, _UP, _UQ, _UR, _US, _LANES_H,
  _LANES_W, _SPREAD_E, _SPREAD_C) = range(16)  # fmt: skip
-# Y: number of pairs, then per pair tensor, child, parent; from _LIMITED: 1 if a level's store is limited for a tensor.
-_PAIRS, _LIMITED, _SCRATCH = 0, 160, 208
-PREPARED = 216
+# Y: number of pairs, then per pair tensor, child, parent; from _LIMITED: 1 if a level's store is limited for a tensor;
+# from _ACTIVE: number of dimensions with temporal loops and these dimensions; whether no dimension is padded.
+_PAIRS, _LIMITED, _ACTIVE, _IS_PERFECT = 0, 160, 208, 217
+PREPARED = 218
 
 
 @kernel
@@ -167,9 +168,21 @@ def prepare(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, b
     for d in range(8):
         macs *= A[d]
         V[_CUM + d] = 1.0
-    for l in range(levels):  # tiles with no temporal loops at all, for the lanes of `_mac_rows`
+    for l in range(levels):  # tiles with no temporal loops at all: of dimensions that have none, and for `_mac_rows`
         for d in range(8):
             V[_CUM + 8 * l + 8 + d] = V[_CUM + 8 * l + d] * U[sb + 8 * l + d]
+    V[_COMPUTE] = 1.0
+    active, Y[_IS_PERFECT], top = 0, 1, _CUM + 8 * levels
+    for d in range(8):
+        rest = U[sb + 24 * levels + d]
+        if rest * V[top + d] != A[d]:
+            Y[_IS_PERFECT] = 0
+        V[top + d] *= rest
+        V[_COMPUTE] *= rest
+        if rest > 1:
+            Y[_ACTIVE + 1 + active] = d
+            active += 1
+    Y[_ACTIVE] = active
     for i in range(3 * levels):
         V[_FIXED_READ + i] = V[_FIXED_WRITE + i] = 0.0
     for l in range(levels - 1, -1, -1):
@@ -328,44 +341,49 @@ def _prepare_pair(v: int, c: int, p: int, levels: int, sb: int, keep: int, U: In
 
 
 @kernel
+def compress(levels: int, O: Ints, Y: Ints, CO: Ints) -> None:
+    """Orders of the prepared candidate's dimensions with temporal loops alone, ended by -1, into CO."""
+    mask = 0
+    for i in range(Y[_ACTIVE]):
+        mask |= 1 << Y[_ACTIVE + 1 + i]
+    for row in range(0, 8 * levels * N_ORDERS, 8):
+        n = row
+        for k in range(8):
+            d = O[row + k]
+            if (mask >> d) & 1:
+                CO[n] = d
+                n += 1
+        if n < row + 8:
+            CO[n] = -1
+
+
+@kernel
 def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, O: Ints, bits: Ints, hw_f: Floats, V: Floats,
              Y: Ints) -> tuple[float, float]:  # fmt: skip
-    """Energy (pJ) and cycles of a prepared candidate, both infinite if a tile does not fit."""
-    compute = 1.0
+    """Energy (pJ) and cycles of a prepared candidate, both infinite if a tile does not fit; O may be compressed."""
+    compute, active, perfect = V[_COMPUTE], Y[_ACTIVE], Y[_IS_PERFECT] == 1
     for l in range(levels):
         row = _CUM + 8 * l
-        together, any_limit = 0.0, False
-        for d in range(8):
-            bound = Z[at + 8 * l + d]
-            compute *= bound
-            V[row + 8 + d] = V[row + d] * (U[sb + 8 * l + d] * bound)
+        together = 0.0
+        if l < levels - 1:
+            for i in range(active):
+                d = Y[_ACTIVE + 1 + i]
+                V[row + 8 + d] = V[row + d] * (U[sb + 8 * l + d] * Z[at + 8 * l + d])
         for v in range(3):
             if Y[_LIMITED + 3 * l + v] == 0:
                 continue
-            if v == 0:
-                own = (
-                    min(V[row + 9], float(A[G]))
-                    * min(V[row + 10], float(A[K]))
-                    * min(V[row + 11], float(A[C]))
-                    * min(V[row + 14], float(A[R]))
-                    * min(V[row + 15], float(A[S]))
-                )
-            elif v == 1:
-                own = (
-                    min(V[row + 8], float(A[N]))
-                    * min(V[row + 9], float(A[G]))
-                    * min(V[row + 11], float(A[C]))
-                    * _largest(V[row + 12], V[row + 14], 0, A)
-                    * _largest(V[row + 13], V[row + 15], 1, A)
-                )
+            if v == 1:
+                own = V[row + 8] * V[row + 9] * V[row + 11] if perfect else min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 11], float(A[C]))
+                own *= _largest(V[row + 12], V[row + 14], 0, A) * _largest(V[row + 13], V[row + 15], 1, A)
+            elif perfect:
+                if v == 0:
+                    own = V[row + 9] * V[row + 10] * V[row + 11] * V[row + 14] * V[row + 15]
+                else:
+                    own = V[row + 8] * V[row + 9] * V[row + 10] * V[row + 12] * V[row + 13]
+            elif v == 0:
+                own = min(V[row + 9], float(A[G])) * min(V[row + 10], float(A[K])) * min(V[row + 11], float(A[C])) * min(V[row + 14], float(A[R])) * min(V[row + 15], float(A[S]))
             else:
-                own = (
-                    min(V[row + 8], float(A[N]))
-                    * min(V[row + 9], float(A[G]))
-                    * min(V[row + 10], float(A[K]))
-                    * min(V[row + 12], float(A[P]))
-                    * min(V[row + 13], float(A[Q]))
-                )
+                own = min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 10], float(A[K])) * min(V[row + 12], float(A[P])) * min(V[row + 13], float(A[Q]))
             own *= bits[v]
             if H[l, 4] and l < levels - 1:
                 own *= 2.0
@@ -399,6 +417,8 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
                 order = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8
                 for k in range(8):
                     d = O[order + k]
+                    if d < 0:
+                        break
                     bound = Z[block + d]
                     if bound == 1:
                         continue
@@ -493,6 +513,8 @@ def _inputs(
         order, block = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8, at + 8 * l
         for k in range(8):
             d = O[order + k]
+            if d < 0:
+                break
             bound = Z[block + d]
             if bound == 1:
                 continue
@@ -546,10 +568,7 @@ def _small_rows(p: float, r: float, axis: int, A: Ints) -> float:
     """At most as many rows as the largest tile of p x r has."""
     p, r = min(p, float(A[P + axis])), min(r, float(A[R + axis]))
     stride, dilation, pad, rows = float(A[8 + axis]), float(A[10 + axis]), float(A[12 + axis]), float(A[14 + axis])
-    if dilation > 1.0 and stride > 1.0:
-        length = max(p, r)
-    else:
-        length = _rows(p, r, stride, dilation)
+    length = max(p, r) if dilation > 1.0 and stride > 1.0 else _rows(p, r, stride, dilation)
     return max(1.0, min(rows, length - 2.0 * pad - (dilation if dilation > 1.0 else 0.0)))
 
 
@@ -570,7 +589,7 @@ def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Int
     if not ordered:
         return exists
     rounds, moved, channel = 1.0, False, False
-    inside, positions = 1.0, 1.0
+    _inside, positions = 1.0, 1.0
     first = True
     outer_positions = 1.0
     for l in range(c + 1, levels):
@@ -585,7 +604,6 @@ def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Int
                     rounds *= bound
                     if first:
                         first = False
-                        inside = positions
                         positions = 1.0
                 continue
             moved = True

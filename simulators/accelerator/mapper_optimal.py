@@ -19,9 +19,20 @@ import numpy.typing as npt
 from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
-from . import hulls, mapper, mapper_estimate, nest
-from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _spatial, _try, hidden, same_orders
-from .mapper_estimate import _CUM, _LIMITED, ESTIMATE_SCRATCH, N_ORDERS, PREPARED, _small_rows, bound, pixels_met, prepare
+from . import hulls, mapper, mapper_estimate, mapper_spatial, nest
+from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _try, hidden, same_orders
+from .mapper_estimate import (
+    _CUM,
+    _LIMITED,
+    ESTIMATE_SCRATCH,
+    N_ORDERS,
+    PREPARED,
+    _small_rows,
+    bound,
+    pixels_met,
+    prepare,
+)
+from .mapper_spatial import ROW_END, WORK, spatial_choices
 from .nest import LEVEL_PJ, SCRATCH
 
 Ints = npt.NDArray[np.int64]
@@ -88,7 +99,7 @@ def _room(levels: int, Z: Ints, U: Ints, sb: int, A: Ints, H: Ints, bits: Ints, 
     return True
 
 
-@kernel_calling(nest, hulls, mapper, mapper_estimate)
+@kernel_calling(nest, hulls, mapper, mapper_estimate, mapper_spatial)
 def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                 spatial_min: Ints, order_fixed: Ints, limit: int, mode: int, policy: int, maximum_only: bool,
                 marks_size: int, beam: int, seeds: int, energy: Floats, cycles: Ints, hull_id: Ints, slot_id: Ints,
@@ -103,12 +114,12 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
             bite from the start, and stat counts on from there.
     """
     levels = len(hw_i)
-    width = 24 * levels + 10
+    width = 24 * levels + ROW_END
     o = np.zeros(levels * N_ORDERS * 8, np.int64)
     _orders(levels, order_fixed, o)
     u, z = np.zeros((2 * beam + 2) * width, np.int64), np.zeros(9 * levels + 2, np.int64)
     V, rank, y = np.zeros(ESTIMATE_SCRATCH), np.zeros(beam), np.zeros(PREPARED, np.int64)
-    work, table = np.zeros(600, np.int64), np.zeros(8 * _FACTORS * levels, np.int64)
+    work, table = np.zeros(WORK, np.int64), np.zeros(8 * _FACTORS * levels, np.int64)
     loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
     compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
     marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
@@ -128,7 +139,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     pairs_w, rows_w = pixels_met(1, A)
     pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
     exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
-    n = _spatial(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U, rank, work)
+    n = spatial_choices(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U, rank, work)
     stat[SPATIAL] = n
     if n == beam:
         return -1

@@ -33,9 +33,9 @@ from .nest import convention, marks_size
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-KNOBS = [8, 12, 24, 4, 2000, 8, 4]
 MODES: Final = ("heuristic", "optimal")
-DEFAULT_BUDGET: Final = 400
+DEFAULT_BUDGET: Final = 5000
+QUICK_BUDGET: Final = 1500  # what an environment can afford for each layer of each design
 _SPATIAL_ROOM: Final = 20000
 _RULES: Final = {
     "estimated": mapper.ESTIMATED,
@@ -186,7 +186,7 @@ def map_layers(
     mapper.map_layers(
         rows, arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits, temporal_max.ravel(), spatial_max.ravel(),
         arrays.spatial_min.ravel(), arrays.order_fixed, heuristic_budget, number, policy, counting == "timeloop", marks, sizes,
-        energy, cycles, codes, stats, violations, np.array(KNOBS),
+        energy, cycles, codes, stats, violations,
     )  # fmt: skip
     if mode == "optimal":
         for i in range(n):

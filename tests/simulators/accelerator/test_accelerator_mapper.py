@@ -149,7 +149,8 @@ def test_heuristic_is_close_to_optimal(hardware):
         ]
         gaps.append(best[0] / best[1] - 1)
     assert min(gaps) >= 0
-    assert sorted(gaps)[-2] < 0.01 and max(gaps) < 0.05
+    assert sorted(gaps)[-2] < 0.01
+    assert max(gaps) < 0.05
 
 
 def test_larger_budgets_are_never_worse_for_any_weighting():
@@ -176,8 +177,10 @@ def test_costs_are_the_evaluators_and_the_constraints_hold(name):
     for row, found in zip(rows, map_layers(rows, arrays, budget=500, level_names=names), strict=True):
         energy, cycles = evaluated(row, arrays, found.codes)
         assert (found.energy.tolist(), found.cycles.tolist()) == (energy, cycles)
-        assert len(energy) >= 1 and found.violation is None
-        assert sorted(cycles) == cycles and sorted(energy, reverse=True) == energy
+        assert len(energy) >= 1
+        assert found.violation is None
+        assert sorted(cycles) == cycles
+        assert sorted(energy, reverse=True) == energy
         for code, mapping in zip(found.codes, found.mappings, strict=True):
             mapping.check(row)
             assert mapping.level_names == names
@@ -246,7 +249,8 @@ def test_violation_names_the_smallest_excess():
     with pytest.raises(UsageError, match="expected one that fits"):
         found.best()
     network = map_network(LAYERS["conv"][None], np.array([2]), variant(spad_bytes=4).arrays())
-    assert network.energy == np.inf and network.choice == ()
+    assert network.energy == np.inf
+    assert network.choice == ()
 
 
 def test_violation_without_legal_factors():
