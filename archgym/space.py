@@ -225,8 +225,12 @@ class DesignSpace:
         return out
 
     def is_allowed(self, codes: Codes) -> npt.NDArray[np.bool_]:
-        """Whether each row (n,) satisfies every static rule, judged on canonical levels."""
-        canonical = self._canonical(np.array(self.check(codes)))
+        """Whether each row (n,) satisfies every static rule, judged on canonical levels.
+
+        Where a simulator merges designs the representative decides, so that equal designs are equally allowed
+        (`mask` and `sample` know the rules alone, and may leave out designs that only their merging allows).
+        """
+        canonical = self.canonical(codes)
         ok = np.ones(len(canonical), np.bool_)
         for rule in self.allowed:
             ok &= rule.table[tuple(canonical[:, self._position[name]] for name in rule.parameters)]

@@ -344,7 +344,9 @@ def _descend(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, 
             if not _move(levels, at, number, Z, most, primes, undo, 0):
                 continue
             orders = number - 8 * 4 * levels * levels
-            if orders >= 0 and same_orders(1 + orders // N_ORDERS, orders % N_ORDERS, at + 8 * (1 + orders // N_ORDERS), Z, O):
+            if orders >= 0 and same_orders(
+                1 + orders // N_ORDERS, orders % N_ORDERS, at + 8 * (1 + orders // N_ORDERS), Z, O
+            ):
                 _back(Z, undo, 0)
                 continue
             value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
@@ -445,7 +447,14 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                violation: Ints, co: Ints) -> int:  # fmt: skip
     """The heuristic for one layer; vertices of its hull."""
     Z, U, O, A, H, W = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
-    CO, Y, M, PR, B, ST = borrow(co, 0), borrow(y, 0), borrow(most, 0), borrow(primes, 0), borrow(bits, 0), borrow(stat, 0)
+    CO, Y, M, PR, B, ST = (
+        borrow(co, 0),
+        borrow(y, 0),
+        borrow(most, 0),
+        borrow(primes, 0),
+        borrow(bits, 0),
+        borrow(stat, 0),
+    )
     width, order, again, record = 24 * levels + ROW_END, WORK, WORK + BEAM, 9 * levels + 2
     steps = 1.0
     for d in range(8):

@@ -373,7 +373,11 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
             if Y[_LIMITED + 3 * l + v] == 0:
                 continue
             if v == 1:
-                own = V[row + 8] * V[row + 9] * V[row + 11] if perfect else min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 11], float(A[C]))
+                own = (
+                    V[row + 8] * V[row + 9] * V[row + 11]
+                    if perfect
+                    else min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 11], float(A[C]))
+                )
                 own *= _largest(V[row + 12], V[row + 14], 0, A) * _largest(V[row + 13], V[row + 15], 1, A)
             elif perfect:
                 if v == 0:
@@ -381,9 +385,21 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
                 else:
                     own = V[row + 8] * V[row + 9] * V[row + 10] * V[row + 12] * V[row + 13]
             elif v == 0:
-                own = min(V[row + 9], float(A[G])) * min(V[row + 10], float(A[K])) * min(V[row + 11], float(A[C])) * min(V[row + 14], float(A[R])) * min(V[row + 15], float(A[S]))
+                own = (
+                    min(V[row + 9], float(A[G]))
+                    * min(V[row + 10], float(A[K]))
+                    * min(V[row + 11], float(A[C]))
+                    * min(V[row + 14], float(A[R]))
+                    * min(V[row + 15], float(A[S]))
+                )
             else:
-                own = min(V[row + 8], float(A[N])) * min(V[row + 9], float(A[G])) * min(V[row + 10], float(A[K])) * min(V[row + 12], float(A[P])) * min(V[row + 13], float(A[Q]))
+                own = (
+                    min(V[row + 8], float(A[N]))
+                    * min(V[row + 9], float(A[G]))
+                    * min(V[row + 10], float(A[K]))
+                    * min(V[row + 12], float(A[P]))
+                    * min(V[row + 13], float(A[Q]))
+                )
             own *= bits[v]
             if H[l, 4] and l < levels - 1:
                 own *= 2.0

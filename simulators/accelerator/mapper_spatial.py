@@ -191,7 +191,12 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
         free = limit // used
         for e in range(6):
             left = U[rest + e]
-            if free < 2 or left == 1 or work[64 * e + work[place + e]] > 1 or (m == beam and compute > worst * used * free):
+            if (
+                free < 2
+                or left == 1
+                or work[64 * e + work[place + e]] > 1
+                or (m == beam and compute > worst * used * free)
+            ):
                 continue
             most = spatial_max[bounds + e]
             room = free if most <= 0 else min(free, most)

@@ -69,6 +69,7 @@ class MappingSpace:
 
     def __init__(self, row: Ints, arrays: HardwareArrays, names: tuple[str, ...]) -> None:
         self.levels = len(names)
+        self._dims = np.array([d for d in range(8) if row[d] > 1] or [nest.K], np.int64)
         self.slots = _slots(names)
         self._parts: list[_Part] = []
         self.parameters: list[Parameter] = []
@@ -91,11 +92,16 @@ class MappingSpace:
         open_slots, limits = [], []
         for i, slot in enumerate(self.slots):
             if slot.kind == 0:
-                limit = int(arrays.temporal_max[slot.level, d])
+                limit = int(arrays.temporal_max[slot.level, d]) or FREE  # how much "all that is left" is, is searched
             else:
-                limit = int(arrays.spatial_max[slot.level, slot.kind - 1, d])
-                limit = min(limit or FREE, int(arrays.hw_i[slot.level, nest.FANOUT + slot.kind - 1]))
-            limit = limit or FREE  # "all that is left" is the search's business here
+                limit = int(arrays.spatial_max[slot.level, slot.kind - 1, d]) or FREE
+            if 1 < limit < prime**times or (slot.kind and arrays.spatial_min[slot.level, slot.kind - 1, d] > 1):
+                raise UsageError(
+                    f"hardware: {slot.name} has a bound between 1 and all for dimension {DIMS[d]}, which the mapper "
+                    "obeys but a space of mappings cannot express; expected 1 or free"
+                )
+            if slot.kind:
+                limit = min(limit, int(arrays.hw_i[slot.level, nest.FANOUT + slot.kind - 1]))
             if limit >= prime:
                 open_slots.append(i)
                 limits.append(limit)
@@ -215,9 +221,15 @@ class MappingSpace:
         design = {p.name: int(p.name.startswith("keep.")) for p in self.parameters}
         for slot in range(len(self.slots)):
             for name, most in self.asking(slot):
-                while design[name] < most and fits({**design, name: design[name] + 1}):
-                    design[name] += 1
+                while design[name] < most:
+                    more = {**design, name: design[name] + 1}
+                    if np.array_equal(self._bounds_of(more), self._bounds_of(design)) or not fits(more):
+                        break
+                    design = more
         return design
+
+    def _bounds_of(self, design: dict[str, int]) -> Ints:
+        return self.factors({name: np.array([value]) for name, value in design.items()})
 
     def factors(self, designs: Columns) -> Ints:
         """Bounds (m, slots, 8) of designs given as columns."""
@@ -262,11 +274,11 @@ class MappingSpace:
         length = 0
         for level in range(self.levels - 1, -1, -1):
             tiles[:, level] = np.where(kept[:, level], length, -1)
-            # Level 0's order changes nothing.
-            order = orders[level - 1][:, ::-1] if level else np.tile(np.arange(8), (m, 1))
+            everything = np.tile(self._dims, (m, 1))
+            order = orders[level - 1][:, ::-1] if level else everything  # level 0's order changes nothing
             blocks.append(self._block(bounds, level, 0, order))
-            blocks += [self._block(bounds, level, kind, np.tile(np.arange(8), (m, 1))) for kind in (1, 2)]
-            length += order.shape[1] + 16
+            blocks += [self._block(bounds, level, kind, everything) for kind in (1, 2)]
+            length += order.shape[1] + 2 * len(self._dims)
         return np.concatenate(blocks, axis=1), tiles
 
     def _block(self, bounds: Ints, level: int, kind: int, order: Ints) -> Ints:
@@ -311,8 +323,14 @@ def _least_words(v: int, tile: Ints, row: Ints) -> Ints:
     words: Ints = tile[:, relevant].prod(axis=1)
     if v == nest.INPUT:
         for axis in range(2):
-            lines = np.maximum(tile[:, nest.P + axis], tile[:, nest.R + axis])
-            words *= np.minimum(lines, row[nest.EXTENT + axis])
+            p, r = tile[:, nest.P + axis], tile[:, nest.R + axis]
+            size_p, size_r, extent = (int(row[at + axis]) for at in (nest.P, nest.R, nest.EXTENT))
+            stride, dilation, pad = (int(row[at + axis]) for at in (nest.STRIDE, nest.DILATION, nest.PADDING))
+            # The first tile that starts below the padding, if it exists and ends above that of the other side.
+            past = -(-pad // (p * stride)) + 1
+            last = (past * p - 1) * stride + (size_r - 1) * dilation - pad
+            inside = (past * p <= size_p) & (last < extent)
+            words *= np.minimum(np.maximum(np.maximum(p, r) - np.where(inside, 0, 2 * pad), 0), extent)
     return words
 
 

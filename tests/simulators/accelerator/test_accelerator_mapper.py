@@ -53,9 +53,7 @@ def evaluated(row, arrays, codes):
     energy, cycles = [], []
     for code in codes:
         loops, tiles = decode(code)
-        found = evaluate_batch(
-            row, loops[None], tiles[None], arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits
-        )
+        found = evaluate_batch(row, loops[None], tiles[None], arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits)
         assert found["fits"][0]
         energy.append(found["out"][0, 0])
         cycles.append(int(found["out"][0, 1]))
