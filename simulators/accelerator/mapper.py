@@ -497,6 +497,8 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
     _diversify(levels, found, order, AGAIN, U, rank, W)
     best, best_i = np.inf, -1
     for step in range(STEPS):
+        if stat[EVALUATED] + stat[ESTIMATED] >= budget:
+            break
         # Even steps climb from nothing, odd ones from the best so far, refitted to other spatial factors.
         turn, refitted = step // 2 % 4, step % 2 == 1
         if refitted:

@@ -75,7 +75,7 @@ class MappingSpace:
         self.parameters: list[Parameter] = []
         for d in range(8):
             for prime, times in _primes(int(row[d])).items():
-                self._place(d, prime, times, arrays)
+                self._place(d, int(row[d]), prime, times, arrays)
         self._orders = [self._order(level, row, arrays, names) for level in range(1, self.levels)]
         self._keeps: list[tuple[int, int, str]] = []
         for level in range(self.levels):
@@ -88,14 +88,14 @@ class MappingSpace:
                     self._keeps.append((level, v, name))
         self._always = arrays.hw_i[:, nest.KEEP : nest.KEEP + 3] == 1
 
-    def _place(self, d: int, prime: int, times: int, arrays: HardwareArrays) -> None:
+    def _place(self, d: int, size: int, prime: int, times: int, arrays: HardwareArrays) -> None:
         open_slots, limits = [], []
         for i, slot in enumerate(self.slots):
             if slot.kind == 0:
                 limit = int(arrays.temporal_max[slot.level, d]) or FREE  # how much "all that is left" is, is searched
             else:
                 limit = int(arrays.spatial_max[slot.level, slot.kind - 1, d]) or FREE
-            if 1 < limit < prime**times or (slot.kind and arrays.spatial_min[slot.level, slot.kind - 1, d] > 1):
+            if 1 < limit < size or (slot.kind and arrays.spatial_min[slot.level, slot.kind - 1, d] > 1):
                 raise UsageError(
                     f"hardware: {slot.name} has a bound between 1 and all for dimension {DIMS[d]}, which the mapper "
                     "obeys but a space of mappings cannot express; expected 1 or free"
