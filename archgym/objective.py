@@ -263,5 +263,7 @@ def _target(item: str, known: _Metrics) -> tuple[str, float]:
     except ValueError:
         target = math.nan
     if target == 0 or not math.isfinite(target):
-        raise UsageError(f"archgym-target: expected METRIC=NUMBER or METRIC=NUMBERx (of the baseline's), finite and not 0, got '{item}'")
+        raise UsageError(
+            f"archgym-target: expected METRIC=NUMBER or METRIC=NUMBERx (of the baseline's), finite and not 0, got '{item}'"
+        )
     return name, target

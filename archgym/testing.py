@@ -155,7 +155,7 @@ def _one_level_each(space: DesignSpace, free: str) -> dict[str, tuple[Any, ...]]
     return {name: (p.levels[len(p.levels) // 2],) for name, p in chosen.items()}
 
 
-def _comparable(env: Any) -> Any:
+def comparable(env: Any) -> Any:
     """The environment with "nan" for NaN in ``info``: Gymnasium's checker compares with ==, and NaN differs from NaN."""
     step = env.step
 
@@ -180,7 +180,7 @@ def check_env(env_id: str, **options: Any) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gymnasium_check(_comparable(gym.make(env_id, render_mode="ansi", **options).unwrapped))
+        gymnasium_check(comparable(gym.make(env_id, render_mode="ansi", **options).unwrapped))
     n, steps = 3, 8
     native: Any = gym.make_vec(env_id, num_envs=n, **options)
     single = SyncVectorEnv(

@@ -21,8 +21,16 @@ def short(name):
     return workload.where(np.arange(min(300, len(workload)))) if workload.kind == "trace" else workload
 
 
-@pytest.mark.parametrize("workload", workload_names())
-@pytest.mark.parametrize("simulator", MODELS)
+def pairs():
+    """Every simulator with every workload; where a design takes long, all but the first are slow tests."""
+    for simulator in MODELS:
+        long = SIMULATORS.load(simulator).cost_seconds > 1e-2
+        for workload in workload_names():
+            marks = [pytest.mark.slow] if long and workload != "alexnet" else []
+            yield pytest.param(simulator, workload, marks=marks)
+
+
+@pytest.mark.parametrize(("simulator", "workload"), pairs())
 def test_simulators_on_every_workload_they_accept(simulator, workload):
     instance, ready = SIMULATORS.load(simulator)(), short(workload)
     if ready.kind in instance.accepts:
