@@ -264,6 +264,7 @@ def _target(item: str, known: _Metrics) -> tuple[str, float]:
         target = math.nan
     if target == 0 or not math.isfinite(target):
         raise UsageError(
-            f"archgym-target: expected METRIC=NUMBER or METRIC=NUMBERx (of the baseline's), finite and not 0, got '{item}'"
+            "archgym-target: expected METRIC=NUMBER, or METRIC=NUMBERx for a share of the baseline's, finite and "
+            f"not 0, got '{item}'"
         )
     return name, target

@@ -156,7 +156,7 @@ def _one_level_each(space: DesignSpace, free: str) -> dict[str, tuple[Any, ...]]
 
 
 def comparable(env: Any) -> Any:
-    """The environment with "nan" for NaN in ``info``: Gymnasium's checker compares with ==, and NaN differs from NaN."""
+    """The environment with "nan" for NaN in ``info``: Gymnasium's checker compares with ==, as which NaN differs."""
     step = env.step
 
     def comparable_step(action: Any) -> Any:

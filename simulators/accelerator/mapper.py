@@ -1,5 +1,10 @@
 """Search of even mappings of a layer: spatial factors, tile sizes, loop orders, bypass.
 
+Steps climb, by estimates and move by move, to local optima of energy x cycles, then on to those of energy x cycles^2
+and energy^2 x cycles: even steps from nothing, odd ones from the best so far refitted to other spatial factors; later
+steps climb more often and try pairs of moves. An optimum is evaluated exactly unless its estimate lies well above the
+hull of what has been. The sequence does not depend on the budget, which only ends it.
+
 A candidate is a row of ``Z``: temporal bounds (L, 8), the number of the order of each level's block (L,), the kept
 levels of each tensor as bits, and the row of ``U`` with its spatial factors. A found mapping is a code (L, 35):
 bounds of temporal, X and Y loops (3 x 8), dimensions from inner to outer (8), kept tensors (3).
@@ -400,8 +405,8 @@ def hidden(energy: float, cycles: float, hull_energy: Floats, hull_cycles: Ints,
         d0, d1 = float(hull_cycles[i]), float(hull_cycles[i + 1])
         if cycles < d1:
             chord = hull_energy[i] + (hull_energy[i + 1] - hull_energy[i]) * ((cycles - d0) / (d1 - d0))
-            return energy >= chord * (1.0 + 1e-12)
-    return energy >= hull_energy[m - 1]
+            return bool(energy >= chord * (1.0 + 1e-12))
+    return bool(energy >= hull_energy[m - 1])
 
 
 @kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
@@ -438,14 +443,99 @@ def _try(levels: int, at: int, sb: int, z: Ints, u: Ints, o: Ints, layer: Ints, 
     return m
 
 
+@kernel
+def _diversify(levels: int, n: int, order: int, penalty: float, U: Ints, rank: Floats, W: Ints) -> None:
+    """Sort the ranked rows anew: each further one that spreads the same dimensions over lanes falls behind."""
+    width = 24 * levels + ROW_END
+    for k in range(64):
+        W[k] = 0
+    for j in range(n):
+        row, mark = W[order + j] * width, 0
+        for i in range(8 * levels):
+            mark = (mark * 2 + (1 if U[row + i] > 1 else 0)) % 67
+        mark %= 64
+        rank[j] *= 1.0 + penalty * W[mark]
+        W[mark] += 1
+    for j in range(1, n):
+        k = j
+        while k > 0 and rank[k - 1] > rank[k]:
+            rank[k - 1], rank[k] = rank[k], rank[k - 1]
+            W[order + k - 1], W[order + k] = W[order + k], W[order + k - 1]
+            k -= 1
+
+
+@kernel
+def _refit(levels: int, other: int, sb: int, Z: Ints, U: Ints, most: Ints) -> None:
+    """The candidate at 0 gets, as far as they divide what is left to place, the factors and the orders of another."""
+    for d in range(8):
+        left = U[sb + 24 * levels + d]
+        for l in range(levels):
+            a, b = Z[other + 8 * l + d], left
+            while b:
+                a, b = b, a % b
+            Z[8 * l + d] = a
+            left //= a
+        for l in range(levels - 1, -1, -1):
+            if left > 1 and Z[8 * l + d] * left <= most[8 * l + d]:
+                Z[8 * l + d] *= left
+                left = 1
+        if left > 1:  # limits in the way: as far out as they allow
+            left = U[sb + 24 * levels + d]
+            for l in range(levels - 1, -1, -1):
+                factor = min(left, most[8 * l + d])
+                while left % factor:
+                    factor -= 1
+                Z[8 * l + d] = factor
+                left //= factor
+    for l in range(levels):
+        Z[8 * levels + l] = Z[other + 8 * levels + l]
+
+
+@kernel
+def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
+    """Keep the smallest excess: its level, tensor (3: shared; 4, 5: axis) and amount."""
+    level, tensor, excess = -1, -1, -1
+    for l in range(levels):
+        for f in range(6):
+            if slack[l, f] > excess and slack[l, f] > 0:
+                level, tensor, excess = l, f, slack[l, f]
+    if excess > 0 and (violation[0] < 0 or excess < violation[2]):
+        violation[0], violation[1], violation[2] = level, tensor, excess
+
+
 @kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
-def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints,
-               spatial_max: Ints, spatial_min: Ints, o: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
-               u: Ints, z: Ints, V: Floats, y: Ints, rank: Floats, work: Ints, primes: Ints, loops: Ints, tiles: Ints,
-               compact: Ints, scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints,
-               hull_energy: Floats, hull_cycles: Ints, hull_id: Ints, slot_id: Ints, slots: Ints, stat: Ints,
-               violation: Ints, co: Ints) -> int:  # fmt: skip
-    """The heuristic for one layer; vertices of its hull."""
+def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
+                 spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
+                 marks_size: int, hull_energy: Floats, hull_cycles: Ints, codes: Ints, stat: Ints,
+                 violation: Ints) -> int:  # fmt: skip
+    """The heuristic for one layer; vertices of its hull, 0 if nothing fits.
+
+    Args:
+        layer: (16,).
+        hw_i ... bits: the hardware's arrays. most (L * 8,), spatial_max (L * 16,): without "all that is left".
+        spatial_min (L * 16,), order_fixed (L, 8).
+        budget: mappings looked at, estimated or evaluated.
+        marks_size: at least `nest.marks_size` of the layer.
+        hull_energy, hull_cycles: (HULL + 1,), codes (HULL + 1, L * CODE), stat (N_STAT,) of zeros, violation (3,) of
+            -1: results.
+    """
+    levels = len(hw_i)
+    o, co = np.zeros(levels * N_ORDERS * 8, np.int64), np.zeros(levels * N_ORDERS * 8, np.int64)
+    y = np.zeros(PREPARED, np.int64)
+    _orders(levels, order_fixed, o)
+    u = np.empty((2 * BEAM + 2) * (24 * levels + ROW_END), np.int64)
+    z = np.zeros(4 * (9 * levels + 2), np.int64)
+    V, rank = np.zeros(ESTIMATE_SCRATCH), np.zeros(BEAM)
+    work, primes = np.zeros(WORK + 2 * BEAM, np.int64), np.zeros(128, np.int64)
+    loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
+    compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
+    marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
+    slack, out = np.zeros((levels, 6), np.int64), np.zeros(LEVEL_PJ + levels)
+    size = 64
+    while size < 4 * budget:
+        size *= 2
+    seen, slot_id = np.zeros(size, np.int64), np.zeros(HULL + 2, np.int64)
+    hull_id, slots = np.zeros(HULL + 1, np.int64), np.zeros((HULL + 2, levels * CODE), np.int64)
     Z, U, O, A, H, W = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
     CO, Y, M, PR, B, ST = (
         borrow(co, 0),
@@ -517,12 +607,13 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                     rank[k - 1], rank[k] = rank[k], rank[k - 1]
                     W[again + k - 1], W[again + k] = W[again + k], W[again + k - 1]
                     k -= 1
-        for j in range(min(found, (REFITS if refitted else CLIMBS) << step // 4)):
+        width_now = min(found, (REFITS if refitted else CLIMBS) << step // 4)
+        for j in range(width_now):
             if stat[EVALUATED] + stat[ESTIMATED] >= budget:
                 break
             if refitted and rank[j] == np.inf:
                 break
-            i = W[(again if refitted else order) + j]
+            i = W[again + j if refitted else order + (j if step < 4 else j * found // width_now)]
             sb = i * width
             _primes(levels, sb, U, PR)
             _start(levels, 0, sb, Z, U, M)
@@ -581,110 +672,9 @@ def _map_layer(levels: int, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, 
                             Z[record + k] = Z[k]
                     if value > 1.2 * best:
                         break
+    for k in range(m):
+        for slot in range(len(slot_id)):
+            if slot_id[slot] == hull_id[k]:
+                codes[k, :] = slots[slot]
+                break
     return m
-
-
-@kernel
-def _diversify(levels: int, n: int, order: int, penalty: float, U: Ints, rank: Floats, W: Ints) -> None:
-    """Sort the ranked rows anew: each further one that spreads the same dimensions over lanes falls behind."""
-    width = 24 * levels + ROW_END
-    for k in range(64):
-        W[k] = 0
-    for j in range(n):
-        row, mark = W[order + j] * width, 0
-        for i in range(8 * levels):
-            mark = (mark * 2 + (1 if U[row + i] > 1 else 0)) % 67
-        mark %= 64
-        rank[j] *= 1.0 + penalty * W[mark]
-        W[mark] += 1
-    for j in range(1, n):
-        k = j
-        while k > 0 and rank[k - 1] > rank[k]:
-            rank[k - 1], rank[k] = rank[k], rank[k - 1]
-            W[order + k - 1], W[order + k] = W[order + k], W[order + k - 1]
-            k -= 1
-
-
-@kernel
-def _refit(levels: int, other: int, sb: int, Z: Ints, U: Ints, most: Ints) -> None:
-    """The candidate at 0 gets, as far as they divide what is left to place, the factors and the orders of another."""
-    for d in range(8):
-        left = U[sb + 24 * levels + d]
-        for l in range(levels):
-            a, b = Z[other + 8 * l + d], left
-            while b:
-                a, b = b, a % b
-            Z[8 * l + d] = a
-            left //= a
-        for l in range(levels - 1, -1, -1):
-            if left > 1 and Z[8 * l + d] * left <= most[8 * l + d]:
-                Z[8 * l + d] *= left
-                left = 1
-        if left > 1:  # limits in the way: as far out as they allow
-            left = U[sb + 24 * levels + d]
-            for l in range(levels - 1, -1, -1):
-                factor = min(left, most[8 * l + d])
-                while left % factor:
-                    factor -= 1
-                Z[8 * l + d] = factor
-                left //= factor
-    for l in range(levels):
-        Z[8 * levels + l] = Z[other + 8 * levels + l]
-
-
-@kernel
-def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
-    """Keep the smallest excess: its level, tensor (3: shared; 4, 5: axis) and amount."""
-    level, tensor, excess = -1, -1, -1
-    for l in range(levels):
-        for f in range(6):
-            if slack[l, f] > excess and slack[l, f] > 0:
-                level, tensor, excess = l, f, slack[l, f]
-    if excess > 0 and (violation[0] < 0 or excess < violation[2]):
-        violation[0], violation[1], violation[2] = level, tensor, excess
-
-
-@kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
-def map_layers(rows: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
-               spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
-               marks_size: int, sizes: Ints, energy: Floats, cycles: Ints, codes: Ints, stats: Ints,
-               violations: Ints) -> None:  # fmt: skip
-    """Map every layer.
-
-    Args:
-        rows: (n, 16).
-        hw_i ... bits: the hardware's arrays. most (L * 8,), spatial_max (L * 16,): without "all that is left".
-        spatial_min (L * 16,), order_fixed (L, 8).
-        budget: evaluations for each layer.
-        marks_size: `nest.marks_size` of the largest layer.
-        sizes (n,), energy (n, HULL + 1), cycles (n, HULL + 1), codes (n, HULL + 1, L * CODE), stats (n, N_STAT),
-            violations (n, 3): results.
-    """
-    levels = len(hw_i)
-    o = np.zeros(levels * N_ORDERS * 8, np.int64)
-    _orders(levels, order_fixed, o)
-    u = np.zeros((2 * BEAM + 2) * (24 * levels + ROW_END), np.int64)
-    z = np.zeros(4 * (9 * levels + 2), np.int64)
-    V, rank = np.zeros(ESTIMATE_SCRATCH), np.zeros(BEAM)
-    work, primes = np.zeros(WORK + 2 * BEAM, np.int64), np.zeros(128, np.int64)
-    loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
-    compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
-    marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
-    slack, out = np.zeros((levels, 6), np.int64), np.zeros(LEVEL_PJ + levels)
-    size = 64
-    while size < 4 * budget:
-        size *= 2
-    seen, slot_id = np.zeros(size, np.int64), np.zeros(HULL + 2, np.int64)
-    hull_id, slots = np.zeros(HULL + 1, np.int64), np.zeros((HULL + 2, levels * CODE), np.int64)
-    for i in range(len(rows)):
-        seen[:] = 0
-        slot_id[:] = 0
-        m = _map_layer(levels, rows[i], hw_i, hw_f, mac, bits, most, spatial_max, spatial_min, o, budget, mode, policy,
-                       maximum_only, u, z, V, np.zeros(PREPARED, np.int64), rank, work, primes, loops, tiles, compact, scratch, marks, counts, slack,
-                       out, seen, energy[i], cycles[i], hull_id, slot_id, slots, stats[i], violations[i], np.zeros_like(o))  # fmt: skip
-        sizes[i] = m
-        for k in range(m):
-            for slot in range(len(slot_id)):
-                if slot_id[slot] == hull_id[k]:
-                    codes[i, k, :] = slots[slot]
-                    break

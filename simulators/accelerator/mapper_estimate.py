@@ -153,7 +153,7 @@ def _mac_rows(axis: int, p: int, levels: int, sb: int, U: Ints, A: Ints, H: Ints
     ratio = step_p * A[8 + axis] / (step_r * A[10 + axis])
     if ratio != np.floor(ratio) or ratio >= lanes_r:
         return 1.0
-    return ((lanes_p - 1.0) * ratio + lanes_r) / (lanes_p * lanes_r)
+    return float(((lanes_p - 1.0) * ratio + lanes_r) / (lanes_p * lanes_r))
 
 
 @kernel
@@ -358,8 +358,8 @@ def compress(levels: int, O: Ints, Y: Ints, CO: Ints) -> None:
 
 
 @kernel
-def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, O: Ints, bits: Ints, hw_f: Floats, V: Floats,
-             Y: Ints) -> tuple[float, float]:  # fmt: skip
+def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
+             V: Floats, Y: Ints) -> tuple[float, float]:  # fmt: skip
     """Energy (pJ) and cycles of a prepared candidate, both infinite if a tile does not fit; O may be compressed."""
     compute, active, perfect = V[_COMPUTE], Y[_ACTIVE], Y[_IS_PERFECT] == 1
     for l in range(levels):
@@ -601,7 +601,12 @@ def fill_tiles(levels: int, sb: int, Z: Ints, U: Ints, V: Floats) -> None:
 @kernel
 def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats, f: int, exists: float,
                  ordered: bool) -> float:  # fmt: skip
-    """Words of I, per lane that does not share, that the parent reads at least."""
+    """Words of I, per lane that does not share, that the parent reads at least.
+
+    Take the innermost loop over K that is outside of a loop that moves I. Each of its sweeps meets a set of words and
+    finds at most one tile of them there. The first sweeps read, in all, every word that exists; the sets of the other
+    rounds add up to that too, less the tiles found; a channel loop inside leaves nothing to be found.
+    """
     if not ordered:
         return exists
     rounds, moved, channel = 1.0, False, False
@@ -641,7 +646,7 @@ def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Int
         h *= U[sb + 8 * l + P] * U[sb + 8 * l + R]
         w *= U[sb + 8 * l + Q] * U[sb + 8 * l + S]
     carried = words * h * w * outer_positions
-    return exists + (rounds - 1.0) * max(0.0, exists - carried)
+    return float(exists + (rounds - 1.0) * max(0.0, exists - carried))
 
 
 @kernel

@@ -107,7 +107,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     """The hull of a layer's whole space; its number of vertices, -1: the space is larger than ``limit``.
 
     Args:
-        layer: (16,). Others as in `mapper.map_layers`.
+        layer: (16,). Others as in `mapper.search_layer`.
         beam: room for spatial choices.
         energy, cycles, hull_id: (HULL + 1,), slot_id (HULL + 2,), slots (HULL + 2, L * CODE), stat
             (N_STAT,): results; the first ``seeds`` vertices are those of the heuristic, so that the bounds
@@ -154,8 +154,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     total, index, splits = 0.0, np.zeros(9, np.int64), np.zeros(8, np.int64)
     for i in range(n):
         ways = float(1 << choices)
-        for l in range(1, levels):
-            ways *= N_ORDERS
+        ways *= float(N_ORDERS) ** (levels - 1)
         for d in range(8):
             ways *= _splits(levels, U[i * width + 24 * levels + d], M, d, T, d * _FACTORS * levels)
         total += ways

@@ -1,7 +1,8 @@
 """Mapping a layer or a network onto an accelerator: the search's Python side.
 
-``heuristic`` walks a fixed sequence of candidates and stops after ``budget`` evaluations: a larger budget sees all
-that a smaller one saw, so its hull is never worse. ``optimal`` sees the whole space (see `mapper_optimal`). Both are
+``heuristic`` walks a fixed sequence of candidates and stops when ``budget`` of them have been looked at, most by a fast
+estimate, the promising ones by the evaluation itself, whose costs alone are reported: a larger budget evaluates all
+that a smaller one did, so its hull is never worse. ``optimal`` sees the whole space (see `mapper_optimal`). Both are
 deterministic: same arguments, same mappings, bit for bit.
 
 The space: even mappings. First each axis of each fan-out takes spatial factors: divisors of what is left of a
@@ -34,8 +35,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MODES: Final = ("heuristic", "optimal")
-DEFAULT_BUDGET: Final = 5000
-QUICK_BUDGET: Final = 1500  # what an environment can afford for each layer of each design
+DEFAULT_BUDGET: Final = 4000
+QUICK_BUDGET: Final = 1000  # what an environment can afford for each layer of each design
 _SPATIAL_ROOM: Final = 20000
 _RULES: Final = {
     "estimated": mapper.ESTIMATED,
@@ -68,7 +69,9 @@ class LayerMappings:
         codes: (m, L, 35) int64: per level bounds of the temporal, X and Y loops of each dimension, the dimensions
             from inner to outer, and 1 for each of W, I, O that is kept.
         evaluated: mappings evaluated exactly.
-        pruned: candidates left out, by rule; "estimated" counts those that were only estimated.
+        pruned: by rule, how many candidates went no further: "estimated" were estimated or bounded, "seen" came up
+            again; in the optimal mode "capacity", "tiling_bound" and "order_bound" (see `mapper_optimal`), of a
+            "space" of so many mappings.
         complete: the whole space has been seen or safely left out.
         violation: what did not fit if nothing does, else None.
         level_names: for the mappings.
@@ -123,7 +126,8 @@ class NetworkMapping:
 
 def decode(code: Ints) -> tuple[Ints, Ints]:
     """Loops (n, 4) and tiles (L, 3) of a code (L, 35), see `LayerMappings`; loops of bound 1 are left out."""
-    loops, tiles = [], np.full((len(code), 3), -1, np.int64)
+    loops: list[tuple[int, int, int, int]] = []
+    tiles = np.full((len(code), 3), -1, np.int64)
     for level in range(len(code) - 1, -1, -1):
         row = code[level].tolist()
         tiles[level, [v for v in range(3) if row[32 + v]]] = len(loops)
@@ -161,7 +165,8 @@ def map_layers(
         rows: (n, 16) int64, see `shapes.layer_row`.
         arrays: of the hardware. A mapping that is given in part comes through its temporal_max, spatial_max,
             spatial_min (met as far as the dimension reaches) and order_fixed.
-        budget: heuristic: evaluations for a layer; optimal: the largest space, in mappings, that is searched.
+        budget: heuristic: mappings looked at for a layer, estimated or evaluated (a climb or a ranking that has
+            begun is finished); optimal: the largest space, in mappings, that is searched.
         mode: one of MODES.
         counting: one of `nest.CONVENTIONS`; "timeloop" also takes its latency (no first fill and last drain).
         level_names: for the mappings; else L0, L1, ...
@@ -181,17 +186,16 @@ def map_layers(
     sizes, energy, cycles = np.zeros(n, np.int64), np.zeros((n, HULL + 1)), np.zeros((n, HULL + 1), np.int64)
     codes = np.zeros((n, HULL + 1, levels * CODE), np.int64)
     stats, violations = np.zeros((n, mapper.N_STAT), np.int64), np.full((n, 3), -1, np.int64)
-    marks = max((marks_size(row) for row in rows), default=1)
-    heuristic_budget = budget if mode == "heuristic" else DEFAULT_BUDGET
-    mapper.map_layers(
-        rows, arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits, temporal_max.ravel(), spatial_max.ravel(),
-        arrays.spatial_min.ravel(), arrays.order_fixed, heuristic_budget, number, policy, counting == "timeloop", marks, sizes,
-        energy, cycles, codes, stats, violations,
-    )  # fmt: skip
-    if mode == "optimal":
-        for i in range(n):
-            sizes[i] = _optimal(rows[i], arrays, temporal_max, spatial_max, budget, (number, policy, counting), energy[i],
-                                cycles[i], codes[i], int(sizes[i]), stats[i])  # fmt: skip
+    first_budget = budget if mode == "heuristic" else DEFAULT_BUDGET
+    limits = (temporal_max.ravel(), spatial_max.ravel(), arrays.spatial_min.ravel(), arrays.order_fixed)
+    for i, row in enumerate(rows):
+        sizes[i] = mapper.search_layer(
+            row, arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits, *limits, first_budget, number, policy,
+            counting == "timeloop", marks_size(row), energy[i], cycles[i], codes[i], stats[i], violations[i],
+        )  # fmt: skip
+        if mode == "optimal":
+            sizes[i] = _optimal(row, arrays, limits, budget, (number, policy, counting), energy[i], cycles[i],
+                                codes[i], int(sizes[i]), stats[i])  # fmt: skip
     names = None if level_names is None else tuple(level_names)
     return tuple(
         LayerMappings(
@@ -208,7 +212,7 @@ def map_layers(
     )
 
 
-def _optimal(row: Ints, arrays: HardwareArrays, temporal_max: Ints, spatial_max: Ints, limit: int,
+def _optimal(row: Ints, arrays: HardwareArrays, limits: tuple[Ints, Ints, Ints, Ints], most: int,
              counting: tuple[int, int, str], energy: Floats, cycles: Ints, codes: Ints, seeds: int,
              stat: Ints) -> int:  # fmt: skip
     """Grow the heuristic's hull to that of the whole space; its vertices."""
@@ -218,13 +222,12 @@ def _optimal(row: Ints, arrays: HardwareArrays, temporal_max: Ints, spatial_max:
     hull_id[:seeds] = slot_id[:seeds] = -1 - np.arange(seeds)
     slots[:seeds] = codes[:seeds]
     m = mapper_optimal.map_optimal(
-        row, arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits, temporal_max.ravel(), spatial_max.ravel(),
-        arrays.spatial_min.ravel(), arrays.order_fixed, limit, number, policy, name == "timeloop", marks_size(row),
-        _SPATIAL_ROOM, seeds, energy, cycles, hull_id, slot_id, slots, stat,
+        row, arrays.hw_i, arrays.hw_f, arrays.mac, arrays.bits, *limits, most, number, policy, name == "timeloop",
+        marks_size(row), _SPATIAL_ROOM, seeds, energy, cycles, hull_id, slot_id, slots, stat,
     )  # fmt: skip
     if m < 0:
         raise UsageError(
-            f"budget: expected a space of at most {limit} mappings for the optimal mode, got "
+            f"budget: expected a space of at most {most} mappings for the optimal mode, got "
             f"{stat[mapper_optimal.SPACE] or 'one with too many spatial choices'}; raise it or use the heuristic"
         )
     for k in range(m):

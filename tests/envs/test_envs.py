@@ -19,11 +19,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from archgym.envs.design_env import DesignEnv
 from archgym.envs.design_vector_env import DesignVectorEnv
 from archgym.envs.registration import IDS
-from archgym.testing import comparable
 from archgym.errors import BudgetExhausted, LogError, UnknownNameError, UsageError
 from archgym.evaluator import Evaluator
 from archgym.log import read_header, read_trials
 from archgym.study import load, replay
+from archgym.testing import comparable
 
 SYSTOLIC = "archgym/Systolic-v0"
 EPISODES = ("one_step", "refine")

@@ -106,7 +106,13 @@ def hull_of(points):
 
 @pytest.mark.parametrize(
     "row",
-    [layer(K=4, C=3, P=4), layer(K=2, P=4, R=3, pad=1), layer(C=2, P=3, Q=2, R=3), layer(N=2, G=3, K=4), layer(P=4, Q=3, S=2, K=2, stride=2)],
+    [
+        layer(K=4, C=3, P=4),
+        layer(K=2, P=4, R=3, pad=1),
+        layer(C=2, P=3, Q=2, R=3),
+        layer(N=2, G=3, K=4),
+        layer(P=4, Q=3, S=2, K=2, stride=2),
+    ],
     ids=["gemm", "rows", "plane", "groups", "strided"],
 )  # fmt: skip
 def test_optimal_is_the_hull_of_every_split_and_every_order(row):
@@ -133,7 +139,7 @@ def test_only_the_innermost_run_of_an_order_matters():
 # --- quality -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hardware", [variant(), variant(96, 3, 5, 128), "eyeriss", "shidiannao", "tpu"], ids=str)
+@pytest.mark.parametrize("hardware", [variant(), variant(96, 3, 5, 128), "eyeriss", "shidiannao", "tpu"])
 def test_heuristic_is_close_to_optimal(hardware):
     arrays = (load_hardware(hardware) if isinstance(hardware, str) else hardware).arrays()
     gaps = []
