@@ -30,7 +30,7 @@ def pairs():
             yield pytest.param(simulator, workload, marks=marks)
 
 
-@pytest.mark.parametrize(("simulator", "workload"), pairs())
+@pytest.mark.parametrize(("simulator", "workload"), list(pairs()))
 def test_simulators_on_every_workload_they_accept(simulator, workload):
     instance, ready = SIMULATORS.load(simulator)(), short(workload)
     if ready.kind in instance.accepts:
