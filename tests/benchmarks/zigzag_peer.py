@@ -34,21 +34,16 @@ def main(wanted: int) -> None:
 
     inputs = Path(zigzag.__file__).parent / "inputs"
     seconds: list[float] = []
-    build, run = CostModelEvaluation.__init__, CostModelEvaluation.run
+    build = CostModelEvaluation.__init__
 
-    def timed_build(self, *args, **kwargs):
+    def timed(self, *args, **kwargs):
         start = time.process_time()
-        build(self, *args, **kwargs)
-        self.building = time.process_time() - start
-
-    def timed_run(self):
-        start = time.process_time()
-        run(self)
-        seconds.append(time.process_time() - start + self.building)
+        build(self, *args, **kwargs)  # this evaluates
+        seconds.append(time.process_time() - start)
         if len(seconds) >= wanted:
             raise KeyboardInterrupt
 
-    CostModelEvaluation.__init__, CostModelEvaluation.run = timed_build, timed_run
+    CostModelEvaluation.__init__ = timed
     with tempfile.TemporaryDirectory() as folder:
         workload = Path(folder) / "workload.yaml"
         workload.write_text(WORKLOAD)
