@@ -15,8 +15,8 @@ counting of I's halos is ours):
   If n, g or c changes, all is new. Else rows move by a constant and columns by a constant, and the new words of a
   group of children number ``U_h U_w - Z_h Z_w``: U are the rows (columns) that any child holds, Z those of U that
   are old to every child holding them. Both are patterns that move rigidly with the outer loops, so that summing
-  over all steps needs only the steps where padding clips the pattern. Where rows or columns are imperfect (or
-  refill meets padding) the axis is enumerated instead: slower, same counts.
+  over all steps needs only the steps where padding clips the pattern, or where it hangs over the last output. With
+  refill and padding, or imperfect filter loops, the axis is enumerated instead: slower, same counts.
 
 Conventions (set, policy): ``exact`` counts touched words and delta; ``timeloop`` the bounding interval of each axis
 and delta, and gives a returned partial sum to every member of a group that reduces (others: to one member);
@@ -81,10 +81,12 @@ OVERSIZE = 4  # how many times its size the bounds of a dimension may multiply t
 UNLIMITED = -1
 # Parts of the scratch X: index loops and union loops (step, bound, is_r) of the axis in hand; the product of each
 # dimension and whether all are perfect; loops of each axis (position, bound, kind, level, is_r, step); compact
-# position of each loop; the loops that padding clips; extents of each dimension inside each compact position.
+# position of each loop; the loops that padding clips; extents of each dimension inside each compact position;
+# loops over r and p of an axis in hand, and its union loops.
 _INDEX, _UNION, _WHOLE, _PERFECT, _AXIS, _PLACE, _FEW, _INSIDE = 0, 96, 192, 200, 208, 608, 736, 800
 _AXIS_FIELDS, _AXIS_SIZE = 6, 200  # of each axis: number of loops, is perfect; then at most MAX_AXIS_LOOPS loops
-SCRATCH = 800 + 8 * 65
+_SAVED = 800 + 8 * 65
+SCRATCH = _SAVED + 64 + 96
 MAX_AXIS_LOOPS = 30
 MAX_LOOPS, PLACES = 64, 127  # with a bound above 1; of any bound
 
@@ -415,8 +417,7 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
     ``last``, with all inner ones at 0. ``above`` and ``inner`` are the boundaries of parent and child; not
     ``shared``: every child counts for itself.
     """
-    size_p, size_r, rows = D[P + axis], D[R + axis], D[EXTENT + axis]
-    step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
+    size_r, pad = D[R + axis], D[PADDING + axis]
     tile_p, tile_r = X[_INSIDE + 8 * inner + P + axis], X[_INSIDE + 8 * inner + R + axis]
     base_p, base_r, delta_p, delta_r, n, steps, forward = 0, 0, 0, 0, 0, 0, 2
     at = _AXIS + axis * _AXIS_SIZE
@@ -455,15 +456,115 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
                 forward = min(forward, share)
     is_forward = forward == FORWARD and steps > 0
     is_pointwise = size_r == 1 and pad == 0 and mode != BOX and X[_WHOLE + R + axis] == 1
-    if not (perfect or is_pointwise) or (policy == REFILL and pad > 0):
-        no_gaps = (step_r == 1 or tile_r == 1) and (tile_p == 1 or step_p <= tile_r)  # however short the last tile is
-        if mode == BOX or (no_gaps and (step_p == 1 or X[_WHOLE + R + axis] == size_r)):
-            whole, old = _intervals(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, policy,
-                                    is_forward, D, X, M)  # fmt: skip
-            return whole, (old if j >= 0 else 0)
-        whole, old = _enumerated(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, mode, policy,
-                                 is_forward, D, X, M)  # fmt: skip
-        return whole, (old if j >= 0 else 0)
+    if perfect or is_pointwise:
+        if not (policy == REFILL and pad > 0):
+            return _rigid(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, is_pointwise, is_forward,
+                          j < 0, D, X, M, mode, policy)  # fmt: skip
+    elif policy != REFILL and X[_WHOLE + R + axis] == size_r:
+        return _overhanging(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, is_forward, j < 0, D, X,
+                            M, mode, policy)  # fmt: skip
+    whole, old = _by_steps(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, mode, policy, is_forward,
+                           D, X, M)  # fmt: skip
+    return whole, (old if j >= 0 else 0)
+
+
+@kernel
+def _by_steps(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, tile_p: int, tile_r: int, n: int,
+              steps: int, mode: int, policy: int, forward: bool, D: Ints, X: Ints,
+              M: Ints) -> tuple[int, int]:  # fmt: skip
+    """U and Z by going through all index loops."""
+    step_p, step_r = D[STRIDE + axis], D[DILATION + axis]
+    no_gaps = (step_r == 1 or tile_r == 1) and (tile_p == 1 or step_p <= tile_r)  # however short the last tile is
+    if mode == BOX or (no_gaps and (step_p == 1 or X[_WHOLE + R + axis] == D[R + axis])):
+        return _intervals(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, policy, forward, D, X, M)
+    return _enumerated(axis, delta_p, delta_r, base_p, base_r, tile_p, tile_r, n, steps, mode, policy, forward, D, X, M)
+
+
+@kernel
+def _overhanging(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, tile_p: int, tile_r: int, n: int,
+                 steps: int, forward: bool, all_new: bool, D: Ints, X: Ints, M: Ints, mode: int,
+                 policy: int) -> tuple[int, int]:  # fmt: skip
+    """U and Z where the bounds over p multiply to more than there are outputs.
+
+    As long as new and old tiles of a group exist in full they move rigidly: the positions p <= most are a sum of
+    boxes of loops (digit by digit, as one compares numbers). The few positions where a tile hangs over are gone
+    through.
+    """
+    reach = tile_p
+    for k in range(steps):
+        if X[_UNION + 3 * k + 2] == 0:
+            reach += (X[_UNION + 3 * k + 1] - 1) * X[_UNION + 3 * k]
+    most = D[P + axis] - reach - max(0, -delta_p) - base_p
+    taps, outputs, lower, combinations = 0, 0, 0, 1  # saved: loops over r first, then those over p, outer to inner
+    for k in range(n):
+        if X[_INDEX + 3 * k + 2]:
+            X[_SAVED + 2 * taps], X[_SAVED + 2 * taps + 1] = X[_INDEX + 3 * k], X[_INDEX + 3 * k + 1]
+            taps += 1
+    for k in range(n):
+        if X[_INDEX + 3 * k + 2] == 0:
+            at = _SAVED + 2 * (taps + outputs)
+            X[at], X[at + 1] = X[_INDEX + 3 * k], X[_INDEX + 3 * k + 1]
+            lower += (X[at + 1] - 1) * X[at]
+            combinations *= X[at + 1]
+            outputs += 1
+    for k in range(3 * steps):
+        X[_SAVED + 64 + k] = X[_UNION + k]
+    whole, old, rest, prefix, k = 0, 0, most, 0, 0
+    while rest >= 0:
+        number, bound = 0, 0
+        if k < outputs:
+            at = _SAVED + 2 * (taps + k)
+            lower -= (X[at + 1] - 1) * X[at]
+            bound = 0 if rest < lower else min(X[at + 1], (rest - lower) // X[at] + 1)
+            if bound == 0:
+                k += 1
+                continue
+            number = outputs - k
+        _restore(taps, taps + outputs - number, number, bound, steps, X)
+        here, kept = _rigid(axis, delta_p, delta_r, base_p + prefix, base_r, tile_p, tile_r, taps + number, steps,
+                            False, forward, all_new, D, X, M, mode, policy)  # fmt: skip
+        whole += here
+        old += kept
+        if k >= outputs or bound == X[_SAVED + 2 * (taps + k) + 1]:
+            break
+        prefix += bound * X[_SAVED + 2 * (taps + k)]
+        rest -= bound * X[_SAVED + 2 * (taps + k)]
+        k += 1
+    for c in range(combinations):
+        left, p = c, 0
+        for k in range(outputs):
+            at = _SAVED + 2 * (taps + k)
+            p += (left % X[at + 1]) * X[at]
+            left //= X[at + 1]
+        if p > most and base_p + p < D[P + axis]:
+            _restore(taps, 0, 0, 0, steps, X)
+            here, kept = _by_steps(axis, delta_p, delta_r, base_p + p, base_r, tile_p, tile_r, taps, steps, mode,
+                                   policy, forward, D, X, M)  # fmt: skip
+            whole += here
+            old += 0 if all_new else kept
+    return whole, old
+
+
+@kernel
+def _restore(taps: int, first: int, number: int, bound: int, steps: int, X: Ints) -> None:
+    """Saved loops over r, and ``number`` of those over p from ``first`` on, the outermost with another bound."""
+    for k in range(taps + number):
+        at = _SAVED + 2 * (k if k < taps else first + k - taps)
+        X[_INDEX + 3 * k], X[_INDEX + 3 * k + 1] = X[at], X[at + 1]
+        X[_INDEX + 3 * k + 2] = 1 if k < taps else 0
+    if number:
+        X[_INDEX + 3 * taps + 1] = bound
+    for k in range(3 * steps):
+        X[_UNION + k] = X[_SAVED + 64 + k]
+
+
+@kernel
+def _rigid(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, tile_p: int, tile_r: int, n: int,
+           steps: int, is_pointwise: bool, is_forward: bool, all_new: bool, D: Ints, X: Ints, M: Ints, mode: int,
+           policy: int) -> tuple[int, int]:  # fmt: skip
+    """U and Z of patterns that move as they are, and are clipped by padding alone."""
+    size_p, rows = D[P + axis], D[EXTENT + axis]
+    step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
     if is_pointwise:  # rows step_p apart, one for each p: number them by p, and those from size_p on do not exist
         step_p = 1
         rows = size_p
@@ -496,7 +597,7 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
                 reach += (X[_UNION + 3 * k + 1] - 1) * X[_UNION + 3 * k]
         if merged:
             whole = _clipped(start, length, rows, X, n)
-            if j < 0:
+            if all_new:
                 return whole, 0
             if delta == 0:
                 return whole, whole
@@ -511,13 +612,13 @@ def _axis(axis: int, j: int, last: int, above: int, inner: int, shared: bool, D:
             if X[_UNION + 3 * k + 2]:
                 reach += (X[_UNION + 3 * k + 1] - 1) * X[_UNION + 3 * k]
         if reach <= step_p:
-            return _comb(start, fill_r, step_p, tile_p, delta, rows, j < 0, n, steps, X)
+            return _comb(start, fill_r, step_p, tile_p, delta, rows, all_new, n, steps, X)
     if mode == BOX:  # every row of the tile's interval
         length = _pattern(steps, 1, span, 1, 1, delta, is_forward, X, M)
     else:
         length = _pattern(steps, tile_p, fill_r, step_p, fill_step, delta, is_forward, X, M)
     whole = _runs(start, length, rows, 3, X, n, M)
-    return whole, (0 if j < 0 else _runs(start, length, rows, 1, X, n, M))
+    return whole, (0 if all_new else _runs(start, length, rows, 1, X, n, M))
 
 
 @kernel
