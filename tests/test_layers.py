@@ -17,7 +17,7 @@ LAYERS = (
     {"errors", "rng", "registry", "config", "kernel", "borrow"},
     {"parameter", "completions", "space"},
     {"network", "topology", "trace", "trace_files", "trace_json", "workload", "workloads"}
-    | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file"},
+    | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file", "reference_rows"},
     {"simulator", "agent", "proxies"},
     {"problem"},
     {"spec", "log", "dataset", "executor", "evaluator", "influence"},

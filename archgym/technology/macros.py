@@ -14,15 +14,15 @@ A caller may look them up by the thousand: results are cached.
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from archgym.errors import UnknownNameError, UsageError
+from archgym.errors import UnknownNameError
 from archgym.technology.arithmetic import operation
 from archgym.technology.logic import gate2, mux2
 from archgym.technology.registers import register
 from archgym.technology.sram import sram
+from archgym.technology.tables import whole
 from archgym.technology.wires import side_mm, wire
 
 LARGEST_REGISTER_FILE_DEPTH = 65536
@@ -72,8 +72,8 @@ def register_file(depth: int, width_bits: int, node: int = 45, leakage_scale: fl
     with width. ``leakage_scale`` multiplies the leakage. Other depths, widths below 1 and unknown nodes
     raise UsageError.
     """
-    depth = _whole("depth", depth, LARGEST_REGISTER_FILE_DEPTH)
-    return _register_file(depth, _whole("width_bits", width_bits), node, leakage_scale)
+    depth = whole("depth", depth, LARGEST_REGISTER_FILE_DEPTH)
+    return _register_file(depth, whole("width_bits", width_bits), node, leakage_scale)
 
 
 @lru_cache(maxsize=65536)
@@ -102,7 +102,7 @@ def sram_macro(
     and leakage never fall with depth except where the table does (see ``sram``). Raises UsageError below 1
     word or bit and for an unknown node, UnknownNameError for the device.
     """
-    return _sram_macro(_whole("depth", depth), _whole("width_bits", width_bits), node, device, leakage_scale)
+    return _sram_macro(whole("depth", depth), whole("width_bits", width_bits), node, device, leakage_scale)
 
 
 @lru_cache(maxsize=65536)
@@ -169,8 +169,8 @@ def banked_sram(
     leakage larger. One bank is ``sram_macro``. Raises what ``sram_macro`` raises and UsageError for more
     banks than words.
     """
-    depth, width = _whole("depth", depth), _whole("width_bits", width_bits)
-    banks = _whole("banks", banks, depth)
+    depth, width = whole("depth", depth), whole("width_bits", width_bits)
+    banks = whole("banks", banks, depth)
     return _banked_sram(depth, width, banks, node, device, leakage_scale)
 
 
@@ -198,14 +198,3 @@ def _banked_sram(depth: int, width: int, banks: int, node: int, device: str, lea
 def address_bits(depth: int) -> int:
     """ceil(log2(depth)): the bits that tell ``depth`` words apart."""
     return (depth - 1).bit_length()
-
-
-def _whole(name: str, value: int, highest: int | None = None) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise UsageError(f"{name} must be a whole number, got {value!r}") from None
-    if number < 1 or (highest is not None and number > highest):
-        limits = "at least 1" if highest is None else f"1 to {highest}"
-        raise UsageError(f"{name} must be {limits}, got {number}")
-    return number

@@ -9,11 +9,11 @@ Routers, arbitration and clocks are not included: these are wires with repeaters
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from archgym.errors import UsageError
+from archgym.technology.tables import whole
 from archgym.technology.wires import side_mm, wire
 
 DISTANCE_ASSUMPTION = (
@@ -47,7 +47,7 @@ def array_wires(columns: int, rows: int, tile_area_mm2: float, node: int = 45) -
     Tiles without area have no wires. Columns or rows that are no whole numbers of at least 1, an area that
     is negative or not finite and an unknown node raise UsageError.
     """
-    columns, rows = _count("columns", columns), _count("rows", rows)
+    columns, rows = whole("columns", columns), whole("rows", rows)
     if not (math.isfinite(tile_area_mm2) and tile_area_mm2 >= 0):
         raise UsageError(f"tile_area_mm2 must be finite and not negative, got {tile_area_mm2!r}")
     return _array_wires(columns, rows, float(tile_area_mm2), node)
@@ -64,13 +64,3 @@ def _array_wires(columns: int, rows: int, tile_area_mm2: float, node: int) -> Ar
         height_mm=height,
         source=f"{wires.source}; assumption: {DISTANCE_ASSUMPTION}",
     )
-
-
-def _count(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise UsageError(f"{name} must be a whole number, got {value!r}") from None
-    if number < 1:
-        raise UsageError(f"{name} must be at least 1, got {number}")
-    return number

@@ -17,13 +17,12 @@ with width all of them may fall.
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from archgym.errors import UnknownNameError, UsageError
 from archgym.technology import scaling
-from archgym.technology.tables import geometric, log_log, table
+from archgym.technology.tables import geometric, log_log, table, whole
 
 SOURCE = "CACTI 7.0, github.com/HewlettPackard/cacti commit 1ffd8df (sram_cacti.csv)"
 
@@ -119,24 +118,14 @@ def sram(
     energy and area scaled by the table (22 nm data scale as its 20 nm) and leakage as it stands
     (LEAKAGE_ASSUMPTION). ``leakage_scale`` multiplies the leakage, for another temperature or library.
     """
-    capacity = _positive("capacity_bytes", capacity_bytes)
-    width = _positive("width_bits", width_bits)
+    capacity = whole("capacity_bytes", capacity_bytes)
+    width = whole("width_bits", width_bits)
     if device not in devices():
         raise UnknownNameError("SRAM device type", device, devices())
     known = sorted({*cacti_nodes(device), *scaling.nodes()}, reverse=True)
     if node not in known:
         raise UsageError(f"no SRAM data for {node!r} nm; known nodes: {', '.join(map(str, known))}")
     return _build(capacity, width, int(node), device, float(leakage_scale))
-
-
-def _positive(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise UsageError(f"{name} must be a whole number, got {value!r}") from None
-    if number < 1:
-        raise UsageError(f"{name} must be at least 1, got {number}")
-    return number
 
 
 @lru_cache(maxsize=65536)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+
+from archgym.errors import UsageError
 
 
 @cache
@@ -39,3 +42,15 @@ def log_log(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
             share = math.log(x / xs[i - 1]) / math.log(xs[i] / xs[i - 1])
             return geometric(ys[i - 1], ys[i], share)
     return ys[-1]
+
+
+def whole(name: str, value: int, highest: int | None = None) -> int:
+    """A whole number from 1 to ``highest``; UsageError with its name if it is none."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise UsageError(f"{name} must be a whole number, got {value!r}") from None
+    if number < 1 or (highest is not None and number > highest):
+        limits = "at least 1" if highest is None else f"1 to {highest}"
+        raise UsageError(f"{name} must be {limits}, got {number}")
+    return number

@@ -7,7 +7,7 @@ the next, so that most designs are infeasible and the slacks say by how much.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from archgym.workload import Layer, Network, Workload
 
 from . import nest, totals
 from .hardware import HardwareArrays
-from .knobs import BASELINE, LEVELS, SPACE, SPADS, Surroundings, check_surroundings, design_of, hardware
+from .knobs import BASELINE, LEVELS, SPACE, SPADS, Surroundings, design_of, hardware, surroundings
 from .mapping_simulator import chosen_layer, columns_and_slacks, greedy, loop_nest
 from .mapping_space import MappingSpace
 from .shapes import TENSORS, layer_row
@@ -55,7 +55,7 @@ class CoDesignConfig(Surroundings):
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise UsageError(f"simulator codesign: batch must be at least 1, got {self.batch}")
-        check_surroundings(Surroundings(**{f.name: getattr(self, f.name) for f in fields(Surroundings)}))
+        surroundings(self)
 
 
 class CoDesign(Simulator):
@@ -76,7 +76,7 @@ class CoDesign(Simulator):
 
     def __init__(self, config: CoDesignConfig | None = None) -> None:
         super().__init__(config)
-        self._around = Surroundings(**{f.name: getattr(self.config, f.name) for f in fields(Surroundings)})
+        self._around = surroundings(self.config)
 
     def design_space(self, workload: Workload) -> DesignSpace:
         """Knobs of the hardware, then factors and orders of the layer's loops."""

@@ -12,7 +12,7 @@ are those of the template ``eyeriss``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Final
 
@@ -177,16 +177,18 @@ def hardware(design: Mapping[str, Level], around: Surroundings) -> Hardware:
     return replace(frame, levels=levels)
 
 
-def check_surroundings(around: Surroundings) -> None:
-    """Build the baseline once, so that a wrong option is reported before the first design.
+def surroundings(config: Surroundings) -> Surroundings:
+    """What a simulator's options (a subclass) say of the surroundings, checked by building the baseline once.
 
     Raises:
         UsageError: a width, node, device or memory system without data.
     """
+    around = Surroundings(**{f.name: getattr(config, f.name) for f in fields(Surroundings)})
     try:
         hardware(BASELINE, around).arrays()
     except UsageError as error:
-        raise UsageError(f"simulator accelerator: {error}") from None
+        raise UsageError(f"simulator options: {error}") from None
+    return around
 
 
 def design_of(designs: Columns, i: int) -> dict[str, Level]:

@@ -36,7 +36,6 @@ Floats = npt.NDArray[np.float64]
 
 MODES: Final = ("heuristic", "optimal")
 DEFAULT_BUDGET: Final = 4000
-QUICK_BUDGET: Final = 1000  # what an environment can afford for each layer of each design
 _SPATIAL_ROOM: Final = 20000
 _RULES: Final = {
     "estimated": mapper.ESTIMATED,

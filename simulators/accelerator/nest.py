@@ -2,8 +2,7 @@
 
 A mapping is one list of loops, outer to inner, and for every memory level and tensor the number of loops outside
 the tile that the level holds. Counts are those of a step-by-step execution that keeps the set of words of every
-buffer (Parashar et al., "Timeloop", ISPASS 2019, sections V and VI, gives the closed form for W and O; the exact
-counting of I's halos is ours):
+buffer (Parashar et al., "Timeloop", ISPASS 2019, analyses nests in this way; the exact counting of I's halos is ours):
 
 - The loop bounds of a dimension multiply to at least its size. If to more (imperfect), the padded nest runs in
   full, but only words that exist are held, moved or multiplied. Padding rows and columns do not exist.
@@ -237,7 +236,6 @@ def _pattern(
         for x in range(length):
             if M[x]:
                 M[x] = 1 if 0 <= x + delta < length and M[x + delta] else 3
-        return length
     return length
 
 
@@ -257,38 +255,42 @@ def _runs(start: int, length: int, rows: int, wanted: int, X: Ints, n: int, M: I
 
 
 @kernel
+def _combinations(at: int, n: int, X: Ints) -> int:
+    """How many index combinations n loops at X[at:] have."""
+    total = 1
+    for k in range(n):
+        total *= X[at + 3 * k + 1]
+    return total
+
+
+@kernel
+def _position(index: int, p: int, r: int, at: int, n: int, X: Ints) -> tuple[int, int]:
+    """Output and tap at one combination, by number, of the n loops at X[at:]."""
+    for k in range(n):
+        digit = index % X[at + 3 * k + 1]
+        index //= X[at + 3 * k + 1]
+        if X[at + 3 * k + 2] == 0:
+            p += digit * X[at + 3 * k]
+        else:
+            r += digit * X[at + 3 * k]
+    return p, r
+
+
+@kernel
 def _enumerated(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, tile_p: int, tile_r: int, n: int,
                 steps: int, mode: int, policy: int, forward: bool, D: Ints, X: Ints,
                 M: Ints) -> tuple[int, int]:  # fmt: skip
     """U and Z of an axis summed over its index loops, by building every set: for imperfect rows or columns."""
     size_p, size_r, rows = D[P + axis], D[R + axis], D[EXTENT + axis]
     step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
-    combinations, children = 1, 1
-    for k in range(n):
-        combinations *= X[_INDEX + 3 * k + 1]
-    for k in range(steps):
-        children *= X[_UNION + 3 * k + 1]
+    combinations, children = _combinations(_INDEX, n, X), _combinations(_UNION, steps, X)
     whole, old = 0, 0
     for c in range(combinations):
-        p, r, rest = base_p, base_r, c
-        for k in range(n):
-            digit = rest % X[_INDEX + 3 * k + 1]
-            rest //= X[_INDEX + 3 * k + 1]
-            if X[_INDEX + 3 * k + 2] == 0:
-                p += digit * X[_INDEX + 3 * k]
-            else:
-                r += digit * X[_INDEX + 3 * k]
+        p, r = _position(c, base_p, base_r, _INDEX, n, X)
         for x in range(3 * rows):
             M[x] = 0
         for child in range(children):
-            q, s, rest = p, r, child
-            for k in range(steps):
-                digit = rest % X[_UNION + 3 * k + 1]
-                rest //= X[_UNION + 3 * k + 1]
-                if X[_UNION + 3 * k + 2] == 0:
-                    q += digit * X[_UNION + 3 * k]
-                else:
-                    s += digit * X[_UNION + 3 * k]
+            q, s = _position(child, p, r, _UNION, steps, X)
             for x in range(rows, 3 * rows):
                 M[x] = 0
             _mark(q, s, tile_p, tile_r, size_p, size_r, step_p, step_r, pad, rows, mode, M, rows)
@@ -324,33 +326,15 @@ def _intervals(axis: int, delta_p: int, delta_r: int, base_p: int, base_r: int, 
     """`_enumerated` for tiles without gaps: ends of intervals instead of sets."""
     size_p, size_r, rows = D[P + axis], D[R + axis], D[EXTENT + axis]
     step_p, step_r, pad = D[STRIDE + axis], D[DILATION + axis], D[PADDING + axis]
-    combinations, children = 1, 1
-    for k in range(n):
-        combinations *= X[_INDEX + 3 * k + 1]
-    for k in range(steps):
-        children *= X[_UNION + 3 * k + 1]
+    combinations, children = _combinations(_INDEX, n, X), _combinations(_UNION, steps, X)
     fresh, held = rows + 1, 2 * rows + 2  # behind the rows that anybody holds: +1 at a start, -1 at an end
     whole, old = 0, 0
     for c in range(combinations):
-        p, r, rest = base_p, base_r, c
-        for k in range(n):
-            digit = rest % X[_INDEX + 3 * k + 1]
-            rest //= X[_INDEX + 3 * k + 1]
-            if X[_INDEX + 3 * k + 2] == 0:
-                p += digit * X[_INDEX + 3 * k]
-            else:
-                r += digit * X[_INDEX + 3 * k]
+        p, r = _position(c, base_p, base_r, _INDEX, n, X)
         for x in range(3 * rows + 3):
             M[x] = 0
         for child in range(children):
-            q, s, rest = p, r, child
-            for k in range(steps):
-                digit = rest % X[_UNION + 3 * k + 1]
-                rest //= X[_UNION + 3 * k + 1]
-                if X[_UNION + 3 * k + 2] == 0:
-                    q += digit * X[_UNION + 3 * k]
-                else:
-                    s += digit * X[_UNION + 3 * k]
+            q, s = _position(child, p, r, _UNION, steps, X)
             low = max(0, q * step_p + s * step_r - pad)
             high = (min(q + tile_p, size_p) - 1) * step_p + (min(s + tile_r, size_r) - 1) * step_r - pad + 1
             high = min(rows, high) if q < size_p and s < size_r else low

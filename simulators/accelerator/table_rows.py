@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,25 +16,6 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 SIZES = ("N", "K", "C", "P", "Q", "R", "S")  # every table has these; G and dilation are 1 where it does not
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a second table, gzipped if its name ends in .gz; each holds file and line under ``""``.
-
-    Raises:
-        UsageError: it cannot be read, or a row has another length than the header.
-    """
-    try:
-        with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="") as stream:
-            header, *lines = csv.reader(stream)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
-    rows = []
-    for at, line in enumerate(lines, start=2):
-        if len(line) != len(header):
-            raise UsageError(f"{path}:{at}: expected {len(header)} fields as in the header, got {len(line)}")
-        rows.append({**dict(zip(header, line, strict=True)), "": f"{path}:{at}"})
-    return rows
 
 
 def place(row: Row) -> str:

@@ -23,13 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from archgym.errors import UnknownNameError, UsageError
+from archgym.reference_rows import read_table
 from archgym.simulator import Reproduction
 
 from . import nest
 from .maestro_table import reproduce_maestro
 from .mapping_text import TABLE_COLUMNS, from_table_row
 from .shapes import TENSORS
-from .table_rows import SIZES, Ints, Row, cell, integer, layer, place, read_rows
+from .table_rows import SIZES, Ints, Row, cell, integer, layer, place
 from .timeloop_tables import COUNTS, LEVELS, reproduce_mapper, reproduce_model
 from .zigzag_loops import to_loops
 from .zigzag_tables import Pairs, read_hardware, read_layer, read_mapping, reproduce_zigzag
@@ -167,7 +168,7 @@ def _hardware_rows(row: Row, folder: Path | None) -> list[dict[str, str]]:
     here = folder if folder is not None else Path(place(row).rpartition(":")[0]).parent
     for name in ("zigzag_hardware.csv", "zigzag_hardware.csv.gz"):
         if (here / name).is_file():
-            return read_rows(here / name)
+            return read_table(here / name)
     raise UsageError(f"{place(row)}: expected the table's hardware as zigzag_hardware.csv in {here}, found none")
 
 
