@@ -12,7 +12,7 @@ returned, and no index is checked. So borrow only in a kernel's entry, from its 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,25 +23,28 @@ from numba.core.extending import intrinsic, lower_builtin, overload, register_mo
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.np.arrayobj import make_array
 
+Number = TypeVar("Number", np.int64, np.float64)
+
 _INT64 = ir.IntType(64)
 
 
 class Borrowed(types.Type):
-    """Numba's type of a borrowed int64 array: one-dimensional if ``columns`` is 0, else two-dimensional."""
+    """Numba's type of a borrowed array: one-dimensional if ``columns`` is 0, else two-dimensional."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, dtype: Any, columns: int) -> None:
+        self.dtype = dtype
         self.columns = columns
-        super().__init__(name=f"Borrowed({columns})")
+        super().__init__(name=f"Borrowed({dtype}, {columns})")
 
 
 @register_model(Borrowed)
 class _BorrowedModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Borrowed) -> None:
-        super().__init__(dmm, fe_type, _INT64.as_pointer())
+        super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
 
 
-def borrow(array: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.int64]:
-    """A pointer to a C-contiguous int64 array, inside a kernel; the array itself elsewhere.
+def borrow(array: npt.NDArray[Number], columns: int) -> npt.NDArray[Number]:
+    """A pointer to a C-contiguous int64 or float64 array, inside a kernel; the array itself elsewhere.
 
     Args:
         array: (n,) if ``columns`` is 0, else (n, columns).
@@ -60,14 +63,14 @@ def _borrow(array: Any, columns: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def _data(typing: Any, array: Any, columns: Any) -> Any:
-    assert array.dtype == types.int64, "borrow: expected an int64 array"
+    assert array.dtype in (types.int64, types.float64), "borrow: expected an int64 or float64 array"
     assert array.layout == "C", "borrow: expected a C-contiguous array"
     assert array.ndim == (2 if columns.literal_value else 1), "borrow: columns do not fit the array's dimensions"
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return make_array(signature.args[0])(context, builder, args[0]).data
 
-    return Borrowed(columns.literal_value)(array, columns), generate
+    return Borrowed(array.dtype, columns.literal_value)(array, columns), generate
 
 
 def _index_type(borrowed: Borrowed) -> Any:
@@ -78,7 +81,7 @@ def _index_type(borrowed: Borrowed) -> Any:
 class _GetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Borrowed):
-            return signature(types.int64, args[0], _index_type(args[0]))
+            return signature(args[0].dtype, args[0], _index_type(args[0]))
         return None
 
 
@@ -86,7 +89,7 @@ class _GetItem(AbstractTemplate):
 class _SetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Borrowed):
-            return signature(types.none, args[0], _index_type(args[0]), types.int64)
+            return signature(types.none, args[0], _index_type(args[0]), args[0].dtype)
         return None
 
 

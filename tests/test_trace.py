@@ -322,7 +322,7 @@ STL = "0:\tread\t0x40\n3:\twrite\t0xFf\n"
         "0 read 0x40\n3 write 0xff",  # no colon, no last line end
         "\ufeff# a comment\n\n 0 :  READ\t 0X40 \r\n  #\r\n\r\n3:write 0xff\t\r\n",
         "0:\tread\t0x40\t0xdeadbeef\n3:\twrite\t0xff\n",  # a column of data
-        gzip.compress(STL.encode()),
+        gzip.compress(STL.encode(), mtime=0),
     ],
 )
 def test_stl_forms(tmp_path, text):
@@ -386,7 +386,7 @@ TEXT_FORM = "'CYCLE,read|write,ADDRESS[,SIZE[,SOURCE]]'"
         ("a.txt", "0,r,64\n0.5,r,64\n", f":2: expected {TEXT_FORM}, got '0.5,r,64'"),
         ("a.txt", "0,r,64\n1,r,64,0\n", ":2: expected size to be an integer from 1 to 92"),
         ("a.txt", b"0,r,64\n1,r,\xff\n", f":2: expected {TEXT_FORM}, got '1,r,\ufffd'"),
-        ("a.stl.gz", gzip.compress(STL.encode())[:-9], ": expected complete gzip data: "),
+        ("a.stl.gz", gzip.compress(STL.encode(), mtime=0)[:-9], ": expected complete gzip data: "),
     ],
 )
 def test_bad_lines_are_named(tmp_path, name, text, expected):
@@ -455,13 +455,13 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     ("name", "text"),
     [
         ("a.stl", STL),
-        ("a.STL.GZ", gzip.compress(STL.encode())),
+        ("a.STL.GZ", gzip.compress(STL.encode(), mtime=0)),
         ("a.txt", "0 r 64\n3 w 255\n"),
         ("a.trace", "0 r 64\n3 w 255\n"),
         ("a.csv", "0,r,0x40\n3,w,0xff\n"),
         ("a.csv", "# note\n0,0,64,64\n3,1,255,64\n"),
         ("a.csv", "cycle,rw,address,size,source\n0,r,0x40,64,0\n3,w,0xff,64,0\n"),
-        ("a.csv.gz", gzip.compress(b"when,what,where\n0,r,64\n3,w,255\n")),
+        ("a.csv.gz", gzip.compress(b"when,what,where\n0,r,64\n3,w,255\n", mtime=0)),
     ],
 )
 def test_trace_files_load_by_suffix_and_content(tmp_path, name, text):
@@ -496,7 +496,7 @@ def test_json_files_hold_traces_too(tmp_path):
 def test_a_problem_takes_the_content_of_a_trace_file(tmp_path, monkeypatch):
     # A bare file name too: the spec has to mean the same in another folder.
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "a.stl.gz", gzip.compress(STL.encode()))
+    write(tmp_path / "a.stl.gz", gzip.compress(STL.encode(), mtime=0))
     spec = ProblemSpec.parse("systolic/edp", workload="a.stl.gz")
     assert spec.workloads == (load_workload("a.stl.gz").to_dict(),)
 

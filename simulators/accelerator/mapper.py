@@ -1,9 +1,10 @@
 """Search of even mappings of a layer: spatial factors, tile sizes, loop orders, bypass.
 
-Steps climb, by estimates and move by move, to local optima of energy x cycles, then on to those of energy x cycles^2
-and energy^2 x cycles: even steps from nothing, odd ones from the best so far refitted to other spatial factors; later
-steps climb more often and try pairs of moves. An optimum is evaluated exactly unless its estimate lies well above the
-hull of what has been. The sequence does not depend on the budget, which only ends it.
+First, spatial choices enter a tournament: each climbs a little, by estimates and move by move (see `mapper_climb`),
+and the best climb on to local optima of energy x cycles, then, where that is near the best so far, to those of energy
+x cycles^2 and energy^2 x cycles. Then even steps climb from nothing, odd ones from the best so far refitted to other
+spatial factors; later steps climb more often and try pairs of moves. An optimum is evaluated exactly unless its
+estimate lies well above the hull of what has been. The sequence does not depend on the budget, which only ends it.
 
 A candidate is a row of ``Z``: temporal bounds (L, 8), the number of the order of each level's block (L,), the kept
 levels of each tensor as bits, and the row of ``U`` with its spatial factors. A found mapping is a code (L, 35):
@@ -18,19 +19,21 @@ import numpy.typing as npt
 from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
-from . import hulls, mapper_estimate, mapper_spatial, nest
+from . import hulls, mapper_climb, mapper_estimate, mapper_spatial, nest
 from .hulls import hull_insert
-from .mapper_estimate import (
-    ESTIMATE_SCRATCH,
-    N_ORDERS,
-    PREPARED,
-    bound,
-    compress,
-    estimate,
-    fill_tiles,
-    pixels_met,
-    prepare,
+from .mapper_climb import (
+    ESTIMATED,
+    UNLIMITED,
+    Search,
+    climb,
+    estimated,
+    find_primes,
+    ready,
+    refit,
+    start,
+    two_moves,
 )
+from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, bound, estimate, fill_tiles, pixels_met
 from .mapper_spatial import COMPUTE_LEFT, ROW_END, WORK, spatial_choices
 from .nest import CYCLES, ENERGY_PJ, LEVEL_PJ, SCRATCH, evaluate
 
@@ -45,9 +48,13 @@ HULL = 48  # vertices kept for a layer
 BEAM, FEW, LARGE = 256, 32, 4096  # spatial choices; of a layer of at least so many cycles
 SLOWER = 4  # times the fewest compute cycles that a spatial choice of a large layer may take
 STEPS, CLIMBS, REFITS = 24, 3, 12  # climbs from nothing and from the best so far in the first of the steps
-DESCENTS, TWO_MOVES, PAIRS = 1, 4, 2000  # first steps with steepest descent; first with pairs of moves, and how many
+ENTRIES, ENTRANTS, QUICK, FINISHED = 2, 16, 25, 2  # first steps: choices that enter, estimates for each, best finished
+TWO_MOVES, PAIRS = 4, 2000  # first step with pairs of moves, and how many
 AGAIN = 0.3  # what a further choice of the same dimensions falls behind by
+AIMS = 1.02  # times the best that a candidate may be that climbs on to the other aims
 NEAR = 0.92  # part of an estimate that must lie below the hull for an evaluation
+
+BEST, SPARE, FIRST = 1, 2, 3  # records: the best so far, one put aside, the first entrant
 
 # Innermost loops of a block, inner to outer. Which tensor stays put is decided by the first loop that is not one of
 # its irrelevant dimensions: W stays under P Q N, I under K, O under R S C. Halos of I are shared along the first of
@@ -65,7 +72,7 @@ ORDERS = (
 _ORDERS = np.array(ORDERS, np.int64)
 
 # Counters of a layer.
-EVALUATED, ESTIMATED, UNFIT, SEEN, SPATIAL, COMPLETE, N_STAT = 0, 1, 2, 3, 4, 5, 12  # the rest: `mapper_optimal`
+EVALUATED, UNFIT, SEEN, SPATIAL, COMPLETE, N_STAT = 0, 2, 3, 4, 5, 12  # 1: `mapper_climb`, the rest: `mapper_optimal`
 # Violation: bits or children too many, level, tensor (3: shared store) or 4 + axis.
 
 
@@ -156,243 +163,6 @@ def _first_seen(mark: int, seen: Ints) -> bool:
     return True
 
 
-# ---- temporal factors ------------------------------------------------------------------------------------------
-
-
-@kernel
-def _primes(levels: int, sb: int, U: Ints, primes: Ints) -> None:
-    """Distinct primes of what is left of each dimension: primes[16 * d] of them from primes[16 * d + 1] on."""
-    for d in range(8):
-        m, rest, q = 0, U[sb + 24 * levels + d], 2
-        while rest > 1:
-            if q * q > rest:
-                q = rest
-            if rest % q == 0:
-                primes[16 * d + 1 + m] = q
-                m += 1
-                while rest % q == 0:
-                    rest //= q
-            q += 1
-        primes[16 * d] = m
-
-
-@kernel
-def _start(levels: int, at: int, sb: int, Z: Ints, U: Ints, most: Ints) -> bool:
-    """All temporal loops as far out as they may stand. False: there is no place."""
-    for d in range(8):
-        left = U[sb + 24 * levels + d]
-        for l in range(levels - 1, -1, -1):
-            limit = most[8 * l + d]
-            factor = left
-            if left > limit:
-                factor = limit
-                while left % factor:
-                    factor -= 1
-            Z[at + 8 * l + d] = factor
-            left //= factor
-        if left > 1:
-            return False
-    return True
-
-
-@kernel
-def _value(pair: tuple[float, float], aim: int) -> float:
-    value = pair[0] * pair[1]
-    if aim == 1:
-        value *= pair[1]
-    elif aim == 2:
-        value *= pair[0]
-    return value
-
-
-@kernel
-def same_orders(l: int, number: int, block: int, Z: Ints, O: Ints) -> bool:
-    """Whether an earlier order runs the loops of this block in the same sequence."""
-    for other in range(number):
-        i, k, same, a, b = 0, 0, True, (l * N_ORDERS + number) * 8, (l * N_ORDERS + other) * 8
-        while same:
-            while i < 8 and O[a + i] >= 0 and Z[block + O[a + i]] == 1:
-                i += 1
-            while k < 8 and O[b + k] >= 0 and Z[block + O[b + k]] == 1:
-                k += 1
-            if i == 8 or k == 8 or O[a + i] < 0:
-                break
-            same = O[a + i] == O[b + k]
-            i += 1
-            k += 1
-        if same:
-            return True
-    return False
-
-
-# Dimensions in the order in which a climb tries them: which of them gets scarce capacity first.
-_TURNS = np.array(
-    ((K, C, P, Q, R, S, N, G), (Q, P, N, K, C, S, R, G), (C, S, R, K, Q, P, N, G), (R, S, Q, P, C, K, G, N)), np.int64
-)
-
-
-@kernel_calling(mapper_estimate)
-def _climb(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
-           V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, turn: int, stat: Ints) -> float:  # fmt: skip
-    """Improve a candidate's estimated objective move by move until none helps; the objective."""
-    best = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-    count = 1
-    again = True
-    while again:
-        again = False
-        for place in range(8):
-            d = _TURNS[turn, place]
-            for k in range(primes[16 * d] + 1):
-                q = primes[16 * d + 1 + k]
-                for a in range(levels - 1, -1, -1):
-                    for b in range(levels):
-                        source, target = at + 8 * a + d, at + 8 * b + d
-                        if k == primes[16 * d]:  # all of it, where that is not the same
-                            q = Z[source]
-                            composite = q > 1
-                            for i in range(k):
-                                composite = composite and primes[16 * d + 1 + i] != q
-                            if not composite:
-                                break
-                        if a == b or Z[source] % q or Z[target] * q > most[8 * b + d]:
-                            continue
-                        Z[source] //= q
-                        Z[target] *= q
-                        value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-                        count += 1
-                        if value < best * (1.0 - 1e-9):
-                            best = value
-                            again = True
-                        else:
-                            Z[source] *= q
-                            Z[target] //= q
-        for l in range(1, levels):
-            active = 0
-            for d in range(8):
-                active += 1 if Z[at + 8 * l + d] > 1 else 0
-            if active < 2:
-                continue
-            place = at + 8 * levels + l
-            for number in range(N_ORDERS):
-                old = Z[place]
-                if number == old or same_orders(l, number, at + 8 * l, Z, O):
-                    continue
-                Z[place] = number
-                value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-                count += 1
-                if value < best * (1.0 - 1e-9):
-                    best = value
-                    again = True
-                else:
-                    Z[place] = old
-    stat[ESTIMATED] += count
-    return best
-
-
-@kernel
-def _move(levels: int, at: int, number: int, Z: Ints, most: Ints, primes: Ints, undo: Ints, slot: int) -> bool:
-    """Make move ``number`` of a candidate if it is one, with what takes it back in undo[4 * slot:]."""
-    moves = 8 * 4 * levels * levels
-    if number < moves:
-        d = number % 8
-        number //= 8
-        k = number % 4
-        number //= 4
-        a, b = number % levels, number // levels
-        source, target = at + 8 * a + d, at + 8 * b + d
-        if a == b or Z[source] == 1:
-            return False
-        if k == 3:  # all of it
-            q = Z[source]
-            for i in range(primes[16 * d]):
-                if primes[16 * d + 1 + i] == q:
-                    return False
-        elif k >= primes[16 * d]:
-            return False
-        else:
-            q = primes[16 * d + 1 + k]
-        if Z[source] % q or Z[target] * q > most[8 * b + d]:
-            return False
-        undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = (
-            source,
-            Z[source],
-            target,
-            Z[target],
-        )
-        Z[source] //= q
-        Z[target] *= q
-        return True
-    number -= moves
-    place = at + 8 * levels + 1 + number // N_ORDERS
-    if Z[place] == number % N_ORDERS:
-        return False
-    undo[4 * slot], undo[4 * slot + 1], undo[4 * slot + 2], undo[4 * slot + 3] = place, Z[place], place, Z[place]
-    Z[place] = number % N_ORDERS
-    return True
-
-
-@kernel
-def _back(Z: Ints, undo: Ints, slot: int) -> None:
-    Z[undo[4 * slot]] = undo[4 * slot + 1]
-    Z[undo[4 * slot + 2]] = undo[4 * slot + 3]
-
-
-@kernel_calling(mapper_estimate)
-def _descend(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
-             V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, undo: Ints, stat: Ints) -> float:  # fmt: skip
-    """Make the best single move until none helps; the objective."""
-    moves, count = 8 * 4 * levels * levels + N_ORDERS * (levels - 1), 1
-    best = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-    while True:
-        chosen, lowest = -1, best * (1.0 - 1e-9)
-        for number in range(moves):
-            if not _move(levels, at, number, Z, most, primes, undo, 0):
-                continue
-            orders = number - 8 * 4 * levels * levels
-            if orders >= 0 and same_orders(
-                1 + orders // N_ORDERS, orders % N_ORDERS, at + 8 * (1 + orders // N_ORDERS), Z, O
-            ):
-                _back(Z, undo, 0)
-                continue
-            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-            count += 1
-            if value < lowest:
-                chosen, lowest = number, value
-            _back(Z, undo, 0)
-        if chosen < 0:
-            break
-        _move(levels, at, chosen, Z, most, primes, undo, 0)
-        best = lowest
-    stat[ESTIMATED] += count
-    return best
-
-
-@kernel_calling(mapper_estimate)
-def _two_moves(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
-               V: Floats, Y: Ints, most: Ints, primes: Ints, aim: int, best: float, left: int, undo: Ints,
-               stat: Ints) -> float:  # fmt: skip
-    """The first pair of moves that helps where no single one does; at most ``left`` are tried."""
-    moves = 8 * 4 * levels * levels + N_ORDERS * (levels - 1)
-    count = 0
-    for first in range(moves):
-        if not _move(levels, at, first, Z, most, primes, undo, 0):
-            continue
-        for second in range(first + 1, moves):
-            if not _move(levels, at, second, Z, most, primes, undo, 1):
-                continue
-            value = _value(estimate(levels, at, Z, A, U, sb, H, O, bits, hw_f, V, Y), aim)
-            count += 1
-            if value < best * (1.0 - 1e-9):
-                stat[ESTIMATED] += count
-                return value
-            _back(Z, undo, 1)
-        _back(Z, undo, 0)
-        if count > left:
-            break
-    stat[ESTIMATED] += count
-    return best
-
-
 # ---- evaluation ----
 
 
@@ -465,33 +235,6 @@ def _diversify(levels: int, n: int, order: int, penalty: float, U: Ints, rank: F
 
 
 @kernel
-def _refit(levels: int, other: int, sb: int, Z: Ints, U: Ints, most: Ints) -> None:
-    """The candidate at 0 gets, as far as they divide what is left to place, the factors and the orders of another."""
-    for d in range(8):
-        left = U[sb + 24 * levels + d]
-        for l in range(levels):
-            a, b = Z[other + 8 * l + d], left
-            while b:
-                a, b = b, a % b
-            Z[8 * l + d] = a
-            left //= a
-        for l in range(levels - 1, -1, -1):
-            if left > 1 and Z[8 * l + d] * left <= most[8 * l + d]:
-                Z[8 * l + d] *= left
-                left = 1
-        if left > 1:  # limits in the way: as far out as they allow
-            left = U[sb + 24 * levels + d]
-            for l in range(levels - 1, -1, -1):
-                factor = min(left, most[8 * l + d])
-                while left % factor:
-                    factor -= 1
-                Z[8 * l + d] = factor
-                left //= factor
-    for l in range(levels):
-        Z[8 * levels + l] = Z[other + 8 * levels + l]
-
-
-@kernel
 def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
     """Keep the smallest excess: its level, tensor (3: shared; 4, 5: axis) and amount."""
     level, tensor, excess = -1, -1, -1
@@ -503,7 +246,53 @@ def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
         violation[0], violation[1], violation[2] = level, tensor, excess
 
 
-@kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
+@kernel
+def _copy(Z: Ints, source: int, target: int, n: int) -> None:
+    for k in range(n):
+        Z[target + k] = Z[source + k]
+
+
+@kernel
+def _place(rank: Floats, W: Ints, at: int, j: int, value: float, row: int) -> int:
+    """Insert row j into the j sorted ones at W[at:]; where it stands now."""
+    while j > 0 and rank[j - 1] > value:
+        rank[j], W[at + j] = rank[j - 1], W[at + j - 1]
+        j -= 1
+    rank[j], W[at + j] = value, row
+    return j
+
+
+@kernel_calling(mapper_climb, mapper_estimate)
+def _from_nothing(s: Search, sb: int, all_kept: int, least_kept: int) -> bool:
+    """All temporal loops outside and all tensors kept, or as few as may be; whether that fits."""
+    find_primes(s, sb)
+    start(s, sb)
+    ready(s, sb, all_kept)
+    if estimated(s, sb, 0, np.inf) < np.inf:
+        return True
+    ready(s, sb, least_kept)
+    return estimated(s, sb, 0, np.inf) < np.inf
+
+
+@kernel_calling(mapper_climb, mapper_estimate)
+def _bypass(s: Search, sb: int, turn: int, value: float) -> float:
+    """Keep or bypass each tensor at each level that leaves the choice, where it pays; the objective."""
+    record = 9 * s.levels + 2
+    for bit in range(3 * s.levels):
+        if s.hardware[bit // 3, 10 + bit % 3] != 2:
+            continue
+        _copy(s.Z, 0, SPARE * record, record)
+        ready(s, sb, s.Z[9 * s.levels] ^ (1 << bit))
+        better = climb(s, sb, 0, turn, UNLIMITED, False)
+        if better < value:
+            value = better
+            continue
+        _copy(s.Z, SPARE * record, 0, record)
+        ready(s, sb, s.Z[9 * s.levels])
+    return value
+
+
+@kernel_calling(nest, hulls, mapper_climb, mapper_estimate, mapper_spatial)
 def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                  spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
                  marks_size: int, hull_energy: Floats, hull_cycles: Ints, codes: Ints, stat: Ints,
@@ -520,13 +309,13 @@ def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints,
             -1: results.
     """
     levels = len(hw_i)
-    o, co = np.zeros(levels * N_ORDERS * 8, np.int64), np.zeros(levels * N_ORDERS * 8, np.int64)
-    y = np.zeros(PREPARED, np.int64)
+    o, compressed = np.zeros(levels * N_ORDERS * 8, np.int64), np.zeros(levels * N_ORDERS * 8, np.int64)
+    y, primes, undo = np.zeros(PREPARED, np.int64), np.zeros(128, np.int64), np.zeros(8, np.int64)
     _orders(levels, order_fixed, o)
     u = np.empty((2 * BEAM + 2) * (24 * levels + ROW_END), np.int64)
-    z = np.zeros(4 * (9 * levels + 2), np.int64)
-    V, rank = np.zeros(ESTIMATE_SCRATCH), np.zeros(BEAM)
-    work, primes = np.zeros(WORK + 2 * BEAM, np.int64), np.zeros(128, np.int64)
+    z = np.zeros((FIRST + BEAM) * (9 * levels + 2), np.int64)
+    v, ranks = np.zeros(ESTIMATE_SCRATCH), np.zeros(2 * BEAM)
+    work = np.zeros(WORK + 2 * BEAM, np.int64)
     loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
     compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
     marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
@@ -536,141 +325,132 @@ def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints,
         size *= 2
     seen, slot_id = np.zeros(size, np.int64), np.zeros(HULL + 2, np.int64)
     hull_id, slots = np.zeros(HULL + 1, np.int64), np.zeros((HULL + 2, levels * CODE), np.int64)
-    Z, U, O, A, H, W = borrow(z, 0), borrow(u, 0), borrow(o, 0), borrow(layer, 0), borrow(hw_i, 16), borrow(work, 0)
-    CO, Y, M, PR, B, ST = (
-        borrow(co, 0),
-        borrow(y, 0),
-        borrow(most, 0),
-        borrow(primes, 0),
-        borrow(bits, 0),
-        borrow(stat, 0),
+    Z, U, A, H, W, rank = (
+        borrow(z, 0),
+        borrow(u, 0),
+        borrow(layer, 0),
+        borrow(hw_i, 16),
+        borrow(work, 0),
+        borrow(ranks, 0),
     )
+    pairs_h, rows_h = pixels_met(0, A)
+    pairs_w, rows_w = pixels_met(1, A)
+    pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
+    exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
+    s = Search(levels, pixels, maximum_only, A, H, borrow(hw_f, 20), borrow(mac, 0), borrow(bits, 0), borrow(most, 0),
+               borrow(o, 0), Z, U, borrow(v, 0), borrow(y, 0), borrow(compressed, 0), borrow(primes, 0),
+               borrow(undo, 0), borrow(stat, 0))  # fmt: skip
     width, order, again, record = 24 * levels + ROW_END, WORK, WORK + BEAM, 9 * levels + 2
     steps = 1.0
     for d in range(8):
         steps *= A[d]
     for l in range(levels):
         steps /= H[l, 8] * H[l, 9]
-    beam = BEAM if steps < LARGE else FEW
-    n = spatial_choices(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U, rank, work)
+    n = spatial_choices(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), BEAM if steps < LARGE else FEW,
+                        U, rank, W)  # fmt: skip
     stat[SPATIAL] = n
     m, all_kept, least_kept = 0, 0, 0
     for l in range(levels):
-        for v in range(3):
-            if hw_i[l, 10 + v] != 0:
-                all_kept |= 1 << (3 * l + v)
-            if hw_i[l, 10 + v] == 1:
-                least_kept |= 1 << (3 * l + v)
-    pairs_h, rows_h = pixels_met(0, A)
-    pairs_w, rows_w = pixels_met(1, A)
-    pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
-    exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
+        for t in range(3):
+            if hw_i[l, 10 + t] != 0:
+                all_kept |= 1 << (3 * l + t)
+            if hw_i[l, 10 + t] == 1:
+                least_kept |= 1 << (3 * l + t)
     found, quickest = 0, 1 << 62
     for i in range(n):
         quickest = min(quickest, U[i * width + 24 * levels + COMPUTE_LEFT])
     for i in range(n):
-        if U[i * width + 24 * levels + COMPUTE_LEFT] > max(SLOWER * quickest, LARGE):
+        if U[i * width + 24 * levels + COMPUTE_LEFT] > max(SLOWER * quickest, LARGE) or not start(s, i * width):
             continue
-        if not _start(levels, 0, i * width, Z, U, M):
-            continue
-        Z[9 * levels] = all_kept
-        prepare(levels, 0, i * width, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-        fill_tiles(levels, i * width, Z, U, V)
-        e, c = bound(levels, i * width, Z, U, A, H, O, hw_f, V, Y, exists, False)
-        value = e * c
-        k = found
-        while k > 0 and rank[k - 1] > value:
-            rank[k], W[order + k] = rank[k - 1], W[order + k - 1]
-            k -= 1
-        rank[k], W[order + k] = value, i
+        ready(s, i * width, all_kept)
+        fill_tiles(levels, i * width, Z, U, s.V)
+        e, c = bound(levels, i * width, Z, U, A, H, s.orders, s.energies, s.V, s.Y, exists, False)
+        _place(rank, W, order, found, e * c, i)
         found += 1
     _diversify(levels, found, order, AGAIN, U, rank, W)
-    best, best_i = np.inf, -1
+    best, best_row, entered = np.inf, -1, 0
     for step in range(STEPS):
-        if stat[EVALUATED] + stat[ESTIMATED] >= budget:
+        if step > 0 and stat[EVALUATED] + stat[ESTIMATED] >= budget:
             break
-        # Even steps climb from nothing, odd ones from the best so far, refitted to other spatial factors.
-        turn, refitted = step // 2 % 4, step % 2 == 1
-        if refitted:
-            if best_i < 0:
-                break
+        # The first steps let choices enter and finish the best of them. Then even steps climb from nothing, odd ones
+        # from the best so far, refitted to other spatial factors.
+        enters, refits, turn = step < ENTRIES, step >= ENTRIES and step % 2 == 1, step // 2 % 4
+        if refits and best_row < 0:
+            continue
+        if enters:
+            for j in range(entered, min(found, entered + ENTRANTS)):
+                if j > 0 and stat[EVALUATED] + stat[ESTIMATED] >= budget:
+                    break
+                i = W[order + j]
+                sb, now = i * width, np.inf
+                fits = _from_nothing(s, sb, all_kept, least_kept)
+                if fits:
+                    now = climb(s, sb, 0, j % 4, QUICK, False)
+                e, c = estimate(levels, Z, A, U, sb, H, s.compressed, s.bits, s.energies, s.V, s.Y, 0, np.inf)
+                if m == 0 or (fits and not hidden(e * NEAR, c * NEAR, hull_energy, hull_cycles, m)):
+                    m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
+                             tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
+                             hull_id, m, slot_id, slots, stat)  # fmt: skip
+                    if m == 0:
+                        _note_violation(levels, slack, violation)
+                Z[record - 1] = 0
+                k = _place(rank, W, order, j, now, i)
+                for other in range(j, k, -1):
+                    _copy(Z, (FIRST + other - 1) * record, (FIRST + other) * record, record)
+                _copy(Z, 0, (FIRST + k) * record, record)
+                entered = j + 1
+        if refits:
             for j in range(found):
                 sb = W[order + j] * width
-                _refit(levels, record, sb, Z, U, M)
-                Z[9 * levels] = Z[record + 9 * levels]
-                prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                rank[j] = _value(estimate(levels, 0, Z, A, U, sb, H, O, B, hw_f, V, Y), 0)
-                stat[ESTIMATED] += 1
-                W[again + j] = W[order + j]
-                k = j
-                while k > 0 and rank[k - 1] > rank[k]:
-                    rank[k - 1], rank[k] = rank[k], rank[k - 1]
-                    W[again + k - 1], W[again + k] = W[again + k], W[again + k - 1]
-                    k -= 1
-        width_now = min(found, (REFITS if refitted else CLIMBS) << step // 4)
-        for j in range(width_now):
+                refit(s, BEST * record, sb)
+                ready(s, sb, Z[BEST * record + 9 * levels])
+                _place(rank, W, again, j, estimated(s, sb, 0, np.inf), W[order + j])
+        candidates = entered if enters else min(found, (REFITS if refits else CLIMBS) << step // 4)
+        finished = 0
+        for j in range(candidates):
             if stat[EVALUATED] + stat[ESTIMATED] >= budget:
                 break
-            if refitted and rank[j] == np.inf:
-                break
-            i = W[again + j if refitted else order + (j if step < 4 else j * found // width_now)]
-            sb = i * width
-            _primes(levels, sb, U, PR)
-            _start(levels, 0, sb, Z, U, M)
-            for l in range(levels):
-                Z[8 * levels + l] = 0
-            Z[9 * levels] = all_kept
-            if refitted:
-                _refit(levels, record, sb, Z, U, M)
-                Z[9 * levels] = Z[record + 9 * levels]
-            prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-            compress(levels, O, Y, CO)
-            if not refitted and estimate(levels, 0, Z, A, U, sb, H, CO, B, hw_f, V, Y)[0] == np.inf:
-                Z[9 * levels] = least_kept
-                prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                if estimate(levels, 0, Z, A, U, sb, H, CO, B, hw_f, V, Y)[0] == np.inf:
-                    if m == 0:
-                        m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
-                                 loops, tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy,
-                                 hull_cycles, hull_id, m, slot_id, slots, stat)  # fmt: skip
-                        _note_violation(levels, slack, violation)
+            entry = FIRST + j
+            if enters:
+                if finished == FINISHED:
+                    break
+                if Z[entry * record + record - 1] == 1:
                     continue
+                Z[entry * record + record - 1] = 1
+            if (enters or refits) and rank[j] == np.inf:
+                break
+            finished += 1
+            i = W[again + j if refits else order + (j if step < 8 else j * found // candidates)]
+            sb = i * width
+            if refits:
+                find_primes(s, sb)
+                refit(s, BEST * record, sb)
+                ready(s, sb, Z[BEST * record + 9 * levels])
+            elif enters:
+                find_primes(s, sb)
+                _copy(Z, entry * record, 0, record)
+                ready(s, sb, Z[9 * levels])
+            elif not _from_nothing(s, sb, all_kept, least_kept):
+                continue
             for aim in range(3):
-                if aim == 0 and not refitted and step < DESCENTS:
-                    _descend(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, W, ST)
-                value = _climb(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                while aim == 0 and step >= TWO_MOVES and value < best * 1.02:
-                    better = _two_moves(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, value, PAIRS, W,
-                                        ST)  # fmt: skip
-                    if better >= value:
+                now = climb(s, sb, aim, turn, UNLIMITED, aim == 0)
+                while aim == 0 and step >= TWO_MOVES and now < best * 1.02:
+                    better = two_moves(s, sb, aim, now, PAIRS)
+                    if better >= now:
                         break
-                    value = _climb(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                if aim == 0 and value < best * 1.1:
-                    for bit in range(3 * levels):  # a tensor that may bypass a level: does it pay?
-                        if hw_i[bit // 3, 10 + bit % 3] != 2:
-                            continue
-                        for k in range(record):
-                            Z[2 * record + k] = Z[k]
-                        Z[9 * levels] ^= 1 << bit
-                        prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                        better = _climb(levels, 0, sb, Z, U, A, H, CO, B, hw_f, V, Y, M, PR, aim, turn, ST)
-                        if better < value:
-                            value = better
-                            continue
-                        for k in range(record):
-                            Z[k] = Z[2 * record + k]
-                        prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, False, maximum_only)
-                e, c = estimate(levels, 0, Z, A, U, sb, H, CO, B, hw_f, V, Y)
+                    now = climb(s, sb, aim, turn, UNLIMITED, True)
+                if aim == 0 and now < best * 1.1:
+                    now = _bypass(s, sb, turn, now)
+                e, c = estimate(levels, Z, A, U, sb, H, s.compressed, s.bits, s.energies, s.V, s.Y, 0, np.inf)
                 if not hidden(e * NEAR, c * NEAR, hull_energy, hull_cycles, m):
                     m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
                              tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
                              hull_id, m, slot_id, slots, stat)  # fmt: skip
                 if aim == 0:
-                    if value < best:
-                        best, best_i = value, i
-                        for k in range(record):
-                            Z[record + k] = Z[k]
-                    if value > 1.2 * best:
+                    if now < best:
+                        best, best_row = now, i
+                        _copy(Z, 0, BEST * record, record)
+                    if now > AIMS * best:
                         break
     for k in range(m):
         for slot in range(len(slot_id)):

@@ -5,7 +5,7 @@ an average, and where children of a fan-out hold pieces with gaps between them, 
 estimate costs a tenth of an evaluation, because all that depends on spatial factors and bypass alone is prepared
 once. Nothing is reported from an estimate.
 
-A candidate (ints in ``Z`` from ``at``): temporal bounds (L, 8), number of the order of each level's block (L,), and
+A candidate (the first ints of ``Z``): temporal bounds (L, 8), number of the order of each level's block (L,), and
 one bit for each level and tensor that is kept. Its spatial factors (ints in ``U`` from ``sb``): products over both
 axes (L, 8). ``A``: the layer's row. ``O``: orders, inner to outer, at (level * 8 + number) * 8.
 
@@ -157,14 +157,14 @@ def _mac_rows(axis: int, p: int, levels: int, sb: int, U: Ints, A: Ints, H: Ints
 
 
 @kernel
-def prepare(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, bits: Ints, hw_f: Floats, mac: Floats,
+def prepare(levels: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, bits: Ints, hw_f: Floats, mac: Floats,
             V: Floats, Y: Ints, pixels: float, is_bound: bool, maximum_only: bool) -> None:  # fmt: skip
     """All that the spatial factors and the bypass of a candidate decide, into V (ESTIMATE_SCRATCH,), Y (PREPARED,).
 
     pixels: part of the taps that do not lie in the padding. is_bound: what is not exact must not be too much.
     maximum_only: latency without first fills, last drains and exchanges of tiles.
     """
-    keep, macs, leakage, instances = Z[at + 9 * levels], 1.0, mac[1], 1.0
+    keep, macs, leakage, instances = Z[9 * levels], 1.0, mac[1], 1.0
     for d in range(8):
         macs *= A[d]
         V[_CUM + d] = 1.0
@@ -194,7 +194,7 @@ def prepare(levels: int, at: int, sb: int, Z: Ints, U: Ints, A: Ints, H: Ints, b
     V[_ENERGY] = macs * mac[0]
     V[_EXPOSED] = 0.0 if maximum_only else 1.0
     pairs = 0
-    for v in range(3):
+    for v in (0, 2, 1):  # I last: it takes the longest, and what is known by then may decide already
         child = -1
         for level in range(levels):
             Y[_LIMITED + 3 * level + v] = 0
@@ -358,9 +358,23 @@ def compress(levels: int, O: Ints, Y: Ints, CO: Ints) -> None:
 
 
 @kernel
-def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
-             V: Floats, Y: Ints) -> tuple[float, float]:  # fmt: skip
-    """Energy (pJ) and cycles of a prepared candidate, both infinite if a tile does not fit; O may be compressed."""
+def value(energy: float, cycles: float, aim: int) -> float:
+    """What a search minimises: energy x cycles, x cycles again (aim 1) or x energy again (aim 2)."""
+    product = energy * cycles
+    if aim == 1:
+        product *= cycles
+    elif aim == 2:
+        product *= energy
+    return product
+
+
+@kernel
+def estimate(levels: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, O: Ints, bits: Ints, hw_f: Floats,
+             V: Floats, Y: Ints, aim: int, limit: float) -> tuple[float, float]:  # fmt: skip
+    """Energy (pJ) and cycles of a prepared candidate, both infinite if a tile does not fit; O may be compressed.
+
+    Both are infinite, too, where the value for the aim is certain to reach the limit before all is counted.
+    """
     compute, active, perfect = V[_COMPUTE], Y[_ACTIVE], Y[_IS_PERFECT] == 1
     for l in range(levels):
         row = _CUM + 8 * l
@@ -368,7 +382,7 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
         if l < levels - 1:
             for i in range(active):
                 d = Y[_ACTIVE + 1 + i]
-                V[row + 8 + d] = V[row + d] * (U[sb + 8 * l + d] * Z[at + 8 * l + d])
+                V[row + 8 + d] = V[row + d] * (U[sb + 8 * l + d] * Z[8 * l + d])
         for v in range(3):
             if Y[_LIMITED + 3 * l + v] == 0:
                 continue
@@ -418,7 +432,9 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
         f, row = _PAIR + _PAIR_FIELDS * j, _CUM + 8 * c + 8
         above, below = 3 * p + v, 3 * c + v
         if v == 1:
-            x, spread, first = _inputs(c, levels, at, sb, f, Z, U, A, O, V)
+            if value(energy + V[_LEAK] * compute, compute, aim) >= limit:
+                return np.inf, np.inf
+            x, spread, first = _inputs(c, levels, sb, f, Z, U, A, O, V)
             energy += x * V[f + _E] + spread * V[f + _SPREAD_E]
             V[_READ + above] += x * V[f + _PARENT_READ]
             written = spread * V[f + _SPREAD_C]
@@ -428,9 +444,9 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
             continue
         rounds, stays = 1.0, True
         for l in range(c + 1, levels):
-            block = at + 8 * l
+            block = 8 * l
             if stays:
-                order = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8
+                order = (l * N_ORDERS + Z[8 * levels + l]) * 8
                 for k in range(8):
                     d = O[order + k]
                     if d < 0:
@@ -462,6 +478,8 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
             V[_OUT + below] = read
             V[_IN + below] = written - V[f + _CHILD_WRITE]
             V[_FIRST_WRITE + above] = V[row] * V[row + G] * V[row + K] * V[row + P] * V[row + Q] * V[f + _FIRST]
+    if value(energy + V[_LEAK] * compute, compute, aim) >= limit:
+        return np.inf, np.inf
     slowest, overhead = compute, 0.0
     for l in range(levels):
         exposed = l < levels - 1 and H[l, 4] == 0
@@ -497,7 +515,7 @@ def estimate(levels: int, at: int, Z: Ints, A: Ints, U: Ints, sb: int, H: Ints, 
 
 @kernel
 def _inputs(
-    c: int, levels: int, at: int, sb: int, f: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats
+    c: int, levels: int, sb: int, f: int, Z: Ints, U: Ints, A: Ints, O: Ints, V: Floats
 ) -> tuple[float, float, float]:
     """Words of I that the parent reads, that the children are given, and those of the first step per channel."""
     row = _CUM + 8 * c + 8
@@ -523,10 +541,10 @@ def _inputs(
     total, left, moved, reset_h, reset_w, channel = 0.0, 1.0, False, 0.0, 0.0, False
     area = all_h * all_w
     for l in range(c + 1, levels):
-        block = at + 8 * l
+        block = 8 * l
         left *= Z[block + K] * Z[block + P] * Z[block + Q] * Z[block + R] * Z[block + S]
     for l in range(c + 1, levels):
-        order, block = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8, at + 8 * l
+        order, block = (l * N_ORDERS + Z[8 * levels + l]) * 8, 8 * l
         for k in range(8):
             d = O[order + k]
             if d < 0:

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
-from . import hulls, mapper, mapper_estimate, mapper_spatial, nest
-from .mapper import COMPLETE, ESTIMATED, SPATIAL, _orders, _try, hidden, same_orders
+from . import hulls, mapper, mapper_climb, mapper_estimate, mapper_spatial, nest
+from .mapper import COMPLETE, SPATIAL, _orders, _try, hidden
+from .mapper_climb import ESTIMATED, same_orders
 from .mapper_estimate import (
     _CUM,
     _LIMITED,
@@ -99,7 +100,7 @@ def _room(levels: int, Z: Ints, U: Ints, sb: int, A: Ints, H: Ints, bits: Ints, 
     return True
 
 
-@kernel_calling(nest, hulls, mapper, mapper_estimate, mapper_spatial)
+@kernel_calling(nest, hulls, mapper, mapper_climb, mapper_estimate, mapper_spatial)
 def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                 spatial_min: Ints, order_fixed: Ints, limit: int, mode: int, policy: int, maximum_only: bool,
                 marks_size: int, beam: int, seeds: int, energy: Floats, cycles: Ints, hull_id: Ints, slot_id: Ints,
@@ -118,7 +119,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     o = np.zeros(levels * N_ORDERS * 8, np.int64)
     _orders(levels, order_fixed, o)
     u, z = np.zeros((2 * beam + 2) * width, np.int64), np.zeros(9 * levels + 2, np.int64)
-    V, rank, y = np.zeros(ESTIMATE_SCRATCH), np.zeros(beam), np.zeros(PREPARED, np.int64)
+    v, ranks, y = np.zeros(ESTIMATE_SCRATCH), np.zeros(beam), np.zeros(PREPARED, np.int64)
     work, table = np.zeros(WORK, np.int64), np.zeros(8 * _FACTORS * levels, np.int64)
     loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
     compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
@@ -135,21 +136,23 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
         borrow(table, 0),
     )
     B, M = borrow(bits, 0), borrow(most, 0)
+    V, F, E = borrow(v, 0), borrow(hw_f, 20), borrow(mac, 0)
     pairs_h, rows_h = pixels_met(0, A)
     pairs_w, rows_w = pixels_met(1, A)
     pixels = pairs_h * pairs_w / float(A[P] * A[Q] * A[R] * A[S])
     exists = float(A[N] * A[G] * A[C]) * rows_h * rows_w
-    n = spatial_choices(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U, rank, work)
+    n = spatial_choices(levels, A, H, borrow(spatial_max, 0), borrow(spatial_min, 0), beam, U,
+                        borrow(ranks, 0), borrow(work, 0))  # fmt: skip
     stat[SPATIAL] = n
     if n == beam:
         return -1
     always, choices, chosen = 0, 0, np.zeros(48, np.int64)
     for l in range(levels):
-        for v in range(3):
-            if hw_i[l, 10 + v] == 1:
-                always |= 1 << (3 * l + v)
-            elif hw_i[l, 10 + v] == 2:
-                chosen[choices] = 3 * l + v
+        for t in range(3):
+            if hw_i[l, 10 + t] == 1:
+                always |= 1 << (3 * l + t)
+            elif hw_i[l, 10 + t] == 2:
+                chosen[choices] = 3 * l + t
                 choices += 1
     total, index, splits = 0.0, np.zeros(9, np.int64), np.zeros(8, np.int64)
     for i in range(n):
@@ -175,7 +178,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
             for k in range(choices):
                 if (kept >> k) & 1:
                     Z[9 * levels] |= 1 << chosen[k]
-            prepare(levels, 0, sb, Z, U, A, H, B, hw_f, mac, V, Y, pixels, True, maximum_only)
+            prepare(levels, sb, Z, U, A, H, B, F, E, V, Y, pixels, True, maximum_only)
             d = 0
             index[0] = -1
             while d >= 0:
@@ -196,7 +199,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
                     continue
                 _room(levels, Z, U, sb, A, H, B, V, Y)
                 stat[ESTIMATED] += 1
-                e, c = bound(levels, sb, Z, U, A, H, O, hw_f, V, Y, exists, False)
+                e, c = bound(levels, sb, Z, U, A, H, O, F, V, Y, exists, False)
                 if hidden(e, c, energy, cycles, m):
                     stat[TILING_RULE] += 1
                     continue
@@ -207,7 +210,7 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
                 while l >= 1:  # all combinations of orders that differ
                     if l == levels:
                         stat[ESTIMATED] += 1
-                        e, c = bound(levels, sb, Z, U, A, H, O, hw_f, V, Y, exists, True)
+                        e, c = bound(levels, sb, Z, U, A, H, O, F, V, Y, exists, True)
                         if hidden(e, c, energy, cycles, m):
                             stat[ORDER_RULE] += 1
                         else:

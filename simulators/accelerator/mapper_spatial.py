@@ -21,9 +21,9 @@ WORK = 544
 
 
 @kernel
-def _divisors(n: int, limit: int, least: int, out: Ints) -> int:
-    """Divisors of n from ``least`` to ``limit``, largest first, so that a beam fills with the best at once."""
-    m, f = 0, 1
+def _divisors(n: int, limit: int, least: int, out: Ints, at: int) -> int:
+    """Divisors of n from ``least`` to ``limit`` into out[at:], largest first, so that a beam fills with the best."""
+    m, f = at, 1
     while f * f <= n:
         if n % f == 0:
             if least <= f <= limit:
@@ -34,12 +34,12 @@ def _divisors(n: int, limit: int, least: int, out: Ints) -> int:
                 out[m] = other
                 m += 1
         f += 1
-    for i in range(1, m):
-        for k in range(i, 0, -1):
+    for i in range(at + 1, m):
+        for k in range(i, at, -1):
             if out[k - 1] >= out[k]:
                 break
             out[k - 1], out[k] = out[k], out[k - 1]
-    return m
+    return m - at
 
 
 @kernel
@@ -157,7 +157,6 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
             spatial_min: Ints, beam: int, U: Ints, rank: Floats, work: Ints, m: int, there: int,
             spare: int) -> int:  # fmt: skip
     """All choices on one axis of a fan-out that continue the row at ``row``."""
-    24 * levels + ROW_END
     rest = row + 24 * levels
     count, place, product = _COUNT, _PLACE, _PRODUCT
     for d in range(8):
@@ -168,7 +167,7 @@ def _expand(levels: int, row: int, l: int, axis: int, limit: int, bounds: int, A
             work[64 * d] = 1
             work[count + d] = 1
         else:
-            work[count + d] = _divisors(U[rest + d], most, least, work[64 * d : 64 * d + 64])
+            work[count + d] = _divisors(U[rest + d], most, least, work, 64 * d)
     compute, worst = 1.0, _worst(m, rank)
     for d in range(8):
         compute *= U[rest + d]

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from archgym.errors import UnknownNameError, UsageError
 
-from . import mapper, mapper_optimal
+from . import mapper, mapper_climb, mapper_optimal
 from .hardware import HardwareArrays
 from .hulls import sweep
 from .levels import FREE, WHOLE
@@ -38,7 +38,7 @@ MODES: Final = ("heuristic", "optimal")
 DEFAULT_BUDGET: Final = 4000
 _SPATIAL_ROOM: Final = 20000
 _RULES: Final = {
-    "estimated": mapper.ESTIMATED,
+    "estimated": mapper_climb.ESTIMATED,
     "seen": mapper.SEEN,
     "capacity": mapper_optimal.CAPACITY_RULE,
     "tiling_bound": mapper_optimal.TILING_RULE,
