@@ -1,7 +1,7 @@
 """archgym: design hardware with search.
 
-``archgym.run`` searches, ``archgym.replay`` checks a log, ``gymnasium.make("archgym/…")`` gives an
-environment (importing archgym registers the ids). See README.md.
+``archgym.run`` searches, ``archgym.replay`` checks a log, ``archgym.load`` reads many logs as tables,
+``gymnasium.make("archgym/…")`` gives an environment (importing archgym registers the ids). See README.md.
 """
 
 import archgym.envs.registration  # noqa: F401 - registers the ids
@@ -9,9 +9,10 @@ from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.objective import Objective
 from archgym.problem import Problem, ProblemSpec
+from archgym.runs import Runs, load
 from archgym.space import DesignSpace, Parameter
 from archgym.spec import StudySpec
-from archgym.study import Summary, continue_study, load, replay, run
+from archgym.study import Summary, continue_study, replay, run
 from archgym.workload import load_workload
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Parameter",
     "Problem",
     "ProblemSpec",
+    "Runs",
     "StudySpec",
     "Summary",
     "continue_study",

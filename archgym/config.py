@@ -7,6 +7,7 @@ its entry in the log header; this file is the one place that converts between th
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -33,11 +34,16 @@ def configure(cls: type[C], overrides: Mapping[str, Any], where: str) -> C:
     if not isinstance(overrides, Mapping):
         raise UsageError(f"{where}: expected a table of options, got {overrides!r}")
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
-    hints = typing.get_type_hints(cls)
+    hints = _hints(typing.cast(Any, cls))
     for key in overrides:
         if key not in fields:
             raise UnknownNameError(f"option of {where}", key, fields)
     return cls(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in overrides.items()})
+
+
+@functools.cache  # every study of a sweep comes through here
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -63,6 +63,10 @@ class LogError(ArchGymError):
     """A study folder is damaged, belongs to another spec, or is in use."""
 
 
+class WorkerError(ArchGymError):
+    """A worker process died (killed, out of memory, crashed); what is logged is kept and can be resumed."""
+
+
 class ReplayMismatch(ArchGymError):
     """A rerun disagrees with the log; the message names the first bad row.
 

@@ -10,6 +10,7 @@ The first two are bit-identical between runs of the same spec in one environment
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from archgym.errors import LogError
 from archgym.evaluation import Evaluation
 
 SPEC, TRIALS, TIMING = "spec.json", "trials.jsonl", "timing.jsonl"
+_PART = "spec.part"  # all that is left of a study killed, or out of disk space, in its first moment
 _FIELDS = ("trial", "ask", "codes", "metrics", "violations", "feasible", "reason", "reward", "values", "cached")
 
 
@@ -50,22 +52,27 @@ class StudyLog:
             _same_header(spec, header)
         elif self.folder.exists() and not self.folder.is_dir():
             raise LogError(f"{self.folder} is a file; choose another --out")
-        elif self.folder.exists() and any(self.folder.iterdir()):
+        elif self.folder.exists() and any(path.name != _PART for path in self.folder.iterdir()):
             raise LogError(f"{self.folder} is not empty and holds no {SPEC}; choose another --out")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not spec.exists():
-                _write_atomically(spec, text)
+                part = self.folder / _PART
+                part.write_text(text, encoding="utf-8")
+                part.replace(spec)  # it exists whole or not at all
             self._trials = open(self.folder / TRIALS, "ab")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
         try:
             _lock(self._trials, self.folder)
             self.recorded = list(_parse(self.folder / TRIALS, repair=True))
+            self._timing = open(self.folder / TIMING, "a", encoding="utf-8")  # noqa: SIM115
         except LogError:
             self._trials.close()
             raise
-        self._timing = open(self.folder / TIMING, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            self._trials.close()
+            raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
         self._write_timing({"event": "open", "rows": len(self.recorded), **environment()})
 
     def append(self, evaluation: Evaluation, reasons: Sequence[str], *, trial: int, ask: int) -> None:
@@ -94,9 +101,18 @@ class StudyLog:
         self._timing.write(json.dumps({**row, "unix_time": round(time.time(), 3)}) + "\n")
 
     def close(self) -> None:
-        """Flush and close; idempotent."""
-        self._trials.close()
-        self._timing.close()
+        """Flush and close; idempotent.
+
+        Raises:
+            LogError: the disk is full: rows of the last ask, or of the timing, may be missing.
+        """
+        try:
+            try:
+                self._trials.close()
+            finally:
+                self._timing.close()
+        except OSError as error:
+            raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
 
 
 def rows_as_json(evaluation: Evaluation, reasons: Sequence[str], *, trial: int, ask: int) -> Iterator[dict[str, Any]]:
@@ -195,14 +211,13 @@ def _lock(stream: IO[bytes], folder: Path) -> None:
         return
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 def environment() -> dict[str, Any]:
     """Versions and machine, for provenance."""
+    return dict(_environment())
+
+
+@functools.cache  # looking up versions takes longer than all else that opening a log does
+def _environment() -> dict[str, Any]:
     out: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
     for package in ("archgym", "numpy", "numba", "gymnasium"):
         with contextlib.suppress(PackageNotFoundError):

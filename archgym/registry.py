@@ -43,6 +43,7 @@ class Registry:
     def __init__(self, kind: str, group: str, builtin: dict[str, str]) -> None:
         self.kind = kind
         self.group = group
+        self.added: dict[str, str] = {}  # by register(), as "module:Class"
         self._targets = dict(builtin)
         self._loaded: dict[str, Any] = {}
         self._scanned = False
@@ -67,13 +68,26 @@ class Registry:
         text = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
         if self._table().get(name, text) != text:
             raise UsageError(f"{self.kind} '{name}' is already registered as {self._targets[name]}")
-        self._targets[name] = text
+        self._targets[name] = self.added[name] = text
         if not isinstance(target, str):
             self._loaded[name] = target
 
     def names(self) -> tuple[str, ...]:
         """All registered names, sorted; imports no component."""
         return tuple(sorted(self._table()))
+
+    def target(self, name: str) -> str:
+        """Where the component called ``name`` is defined, as ``"module:Class"``; imports nothing.
+
+        Raises:
+            UnknownNameError: no such name; the message suggests the nearest.
+        """
+        if ":" in name:
+            return name
+        table = self._table()
+        if name not in table:
+            raise UnknownNameError(self.kind, name, table)
+        return table[name]
 
     def load(self, name: str) -> Any:
         """The component called ``name`` (or ``"module:Class"``), imported now.
@@ -83,12 +97,8 @@ class Registry:
         """
         if name in self._loaded:
             return self._loaded[name]
-        if ":" in name:
-            return import_target(name)
-        table = self._table()
-        if name not in table:
-            raise UnknownNameError(self.kind, name, table)
-        return self._loaded.setdefault(name, import_target(table[name]))
+        found = import_target(self.target(name))
+        return found if ":" in name else self._loaded.setdefault(name, found)
 
 
 SIMULATORS = Registry(

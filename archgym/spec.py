@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from archgym.errors import UnknownNameError, UsageError
 from archgym.evaluation import TRACKS
 from archgym.problem import Problem, ProblemSpec
 
+_version = functools.cache(version)  # parses a file each time
 FORMAT = 1
 EXTERNAL = "external"  # the agent is somebody's own loop around an environment
 
@@ -79,7 +81,7 @@ class StudySpec:
         """The content of ``spec.json``: the spec, its hash, and what a reader needs to use the rows alone."""
         return {
             "format": FORMAT,
-            "archgym": version("archgym"),
+            "archgym": _version("archgym"),
             "label": f"{self.problem.label} {self.agent} seed {self.seed}",
             "hash": self.hash(problem),
             "study": self.to_dict(),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from archgym import config as configs
 from archgym.agent import Agent
-from archgym.errors import BudgetExhausted, LogError, ReplayMismatch, UsageError
+from archgym.errors import BudgetExhausted, LogError, ReplayMismatch, UsageError, WorkerError
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.executor import make_executor
@@ -128,7 +128,7 @@ def run(
         agent: registered name or ``"module:Class"``.
         budget, batch, seed, track, config: see StudySpec.
         out: folder for the log; one that holds the same spec is resumed (or, if complete, read).
-        executor: ``"serial"`` or ``"threads"``, with ``jobs`` workers; the log does not depend on it.
+        executor: ``"serial"``, ``"threads"`` or ``"processes"``, with ``jobs`` workers; the log does not depend on it.
         on_ask: called with the Evaluator after every batch.
         options: further fields of ProblemSpec, such as ``limits=("area<=20",)``.
 
@@ -139,6 +139,7 @@ def run(
         UsageError: anything wrong with the arguments; then nothing has been written.
         LogError: the folder belongs to another spec, or cannot be written.
         ReplayMismatch: a resumed agent asks for other designs than the log holds.
+        WorkerError: a worker process died; what is logged is kept, the same call goes on from there.
     """
     if options and not isinstance(problem, str):
         raise UsageError(f"{', '.join(options)}: put this into the spec; options only go with a problem given as text")
@@ -146,20 +147,35 @@ def run(
     if spec is None:
         parsed = problem if isinstance(problem, ProblemSpec) else parse_problem(str(problem), **options)
         spec = StudySpec(parsed, agent, dict(config or {}), budget, batch, track, seed)
-    spec, ready = prepare(spec)
-    return _search(spec, ready, out, executor, jobs, on_ask, None)
+    return search(*prepare(spec), out=out, executor=executor, jobs=jobs, on_ask=on_ask)
 
 
-def prepare(spec: StudySpec) -> tuple[StudySpec, Problem]:
+def prepare(spec: StudySpec, problem: Problem | None = None) -> tuple[StudySpec, Problem]:
     """The spec with every option converted from text to its type, and its problem.
+
+    Args:
+        spec: what shall be run.
+        problem: its problem, where it has been built already.
 
     Raises:
         UsageError: anything wrong with any part of it.
     """
-    problem = Problem(spec.problem)
-    agent_class = AGENTS.load(spec.agent)
-    typed = configs.to_json(configs.configure(agent_class.Config, spec.config, f"agent {spec.agent}"))
-    return replace(spec, problem=problem.spec, config={key: typed[key] for key in spec.config}), problem
+    problem = Problem(spec.problem) if problem is None else problem
+    config = agent_config(spec.agent, spec.config, spec.track)
+    return replace(spec, problem=problem.spec, config=config), problem
+
+
+def search(
+    spec: StudySpec,
+    problem: Problem,
+    *,
+    out: str | Path | None = None,
+    executor: str = "serial",
+    jobs: int = 1,
+    on_ask: Callable[[Evaluator], None] | None = None,
+) -> Summary:
+    """`run` for what `prepare` returned: many studies can share one Problem, which may take long to build."""
+    return _search(spec, problem, out, executor, jobs, on_ask, None)
 
 
 def continue_study(
@@ -186,6 +202,26 @@ def continue_study(
     return _search(spec, old.problem, out, executor, jobs, on_ask, old.samples)
 
 
+def agent_config(agent: str, config: Mapping[str, Any], track: str) -> dict[str, Any]:
+    """The overrides of an agent's hyperparameters, converted to the types of its Config.
+
+    Raises:
+        UnknownNameError: no such agent or hyperparameter.
+        UsageError: a value does not fit; or the agent needs metrics, but the track is scalar.
+    """
+    typed = configs.to_json(configs.configure(_agent_class(agent, track).Config, config, f"agent {agent}"))
+    return {key: typed[key] for key in config}
+
+
+def _agent_class(agent: str, track: str) -> type[Agent]:
+    cls = AGENTS.load(agent)
+    if not (isinstance(cls, type) and issubclass(cls, Agent)):
+        raise UsageError(f"'{agent}' is not an Agent class")
+    if cls.needs == "grey" and track != "grey":
+        raise UsageError(f"agent {agent} needs metrics and violations: run it with track 'grey'")
+    return cls
+
+
 def make_agent(spec: StudySpec, problem: Problem) -> Agent:
     """The agent that a spec names, ready to ask.
 
@@ -193,11 +229,7 @@ def make_agent(spec: StudySpec, problem: Problem) -> Agent:
         UnknownNameError: no such agent or hyperparameter.
         UsageError: the agent needs metrics, but the track is scalar.
     """
-    cls = AGENTS.load(spec.agent)
-    if not (isinstance(cls, type) and issubclass(cls, Agent)):
-        raise UsageError(f"'{spec.agent}' is not an Agent class")
-    if cls.needs == "grey" and spec.track != "grey":
-        raise UsageError(f"agent {spec.agent} needs metrics and violations: run it with track 'grey'")
+    cls = _agent_class(spec.agent, spec.track)
     return cls(
         problem.space,
         configs.configure(cls.Config, spec.config, f"agent {spec.agent}"),
@@ -220,6 +252,7 @@ def _search(
 ) -> Summary:
     agent = make_agent(spec, problem)
     workers = make_executor(executor, jobs)
+    workers.check(problem)
     if out is not None and (finished := _finished(spec, problem, Path(out))) is not None:
         workers.close()
         return finished
@@ -234,6 +267,9 @@ def _search(
         pass  # a library's own loop ran into the end of the budget
     except ReplayMismatch as error:
         raise ReplayMismatch(f"{out}: {error}. To go on from these rows: --continue-as NEWDIR", error.trial) from None
+    except WorkerError as error:
+        kept = "" if out is None else f"; {out} keeps every sample up to here, the same call goes on from there"
+        raise WorkerError(f"{error}{kept}") from None
     finally:
         workers.close()
         if log is not None:

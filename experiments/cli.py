@@ -1,6 +1,6 @@
 """The ``archgym`` command.
 
-Exit status: 0 done, 1 a check failed, 2 usage (one line: expected, got, nearest), 130 interrupted
+Exit status: 0 done, 1 a check or a study failed, 2 usage (one line: expected, got, nearest), 130 interrupted
 (with the command that resumes).
 """
 
@@ -16,14 +16,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from archgym.errors import ArchGymError, ReplayMismatch, UsageError
+from archgym.errors import ArchGymError, ReplayMismatch, UsageError, WorkerError
 from archgym.log import read_header
 from archgym.spec import StudySpec
 from archgym.study import continue_study, load, prepare, replay, run
 
-from . import inspect_commands, suite_commands
+from . import inspect_commands, suite_commands, sweep_commands
 from .options import (
     AggregateOption,
+    Interrupted,
     JsonOption,
     LimitOption,
     ProblemArgument,
@@ -48,6 +49,7 @@ app.command("list")(inspect_commands.list_names)
 app.command("show")(inspect_commands.show)
 app.command("eval")(inspect_commands.evaluate)
 app.command("validate")(inspect_commands.validate_table)
+app.command("sweep")(sweep_commands.sweep_plan)
 app.add_typer(suite_commands.app, name="suite")
 
 
@@ -73,7 +75,9 @@ def run_study(
     settings: SetOption = None,
     limits: LimitOption = None,
     aggregate: AggregateOption = "geomean",
-    executor: Annotated[str, typer.Option(help="serial or threads; the log does not depend on it.")] = "serial",
+    executor: Annotated[
+        str, typer.Option(help="serial, threads or processes; the log does not depend on it.")
+    ] = "serial",
     jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of the log; default under results/.")] = None,
     resume: Annotated[
@@ -115,7 +119,7 @@ def run_study(
         except KeyboardInterrupt:
             done = len(load(folder).samples) if (folder / "spec.json").exists() else 0
             command = shlex.join(["archgym", *_without_resume(sys.argv[1:], folder, out), "--resume"])
-            raise _Interrupted(f"interrupted after {done} of {budget} samples; go on with: {command}") from None
+            raise Interrupted(f"interrupted after {done} of {budget} samples; go on with: {command}") from None
     pictures = write_pictures(summary, folder)
     if as_json:
         print_json(study_json(summary, folder, pictures))
@@ -138,10 +142,6 @@ def replay_study(
         typer.echo(f"{folder}: {rows} rows agree" + (", and the agent asks for them again" if agent else ""))
 
 
-class _Interrupted(Exception):
-    """Ctrl-C, with what to tell the user."""
-
-
 def _without_resume(arguments: Sequence[str], folder: Path, out: Path | None) -> list[str]:
     kept = [a for a in arguments if a != "--resume"]
     return kept if out is not None else [*kept, "--out", str(folder)]
@@ -152,13 +152,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = app(args=given or ["--help"], standalone_mode=False)
-    except ReplayMismatch as error:
+    except (ReplayMismatch, WorkerError) as error:
         _fail(str(error), 1)
     except ArchGymError as error:
         _fail(str(error), 2)
     except typer.TyperException as error:
         _fail(error.format_message(), 2)
-    except _Interrupted as error:
+    except Interrupted as error:
         _fail(str(error), 130)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)

@@ -13,6 +13,11 @@ from archgym.errors import UsageError
 from archgym.problem import ProblemSpec
 from archgym.suite.problems import parse_problem
 
+
+class Interrupted(Exception):
+    """Ctrl-C, with what to tell the user."""
+
+
 ProblemArgument = Annotated[
     str, typer.Argument(metavar="PROBLEM", help="simulator/workload/objective, or the name of a suite problem.")
 ]

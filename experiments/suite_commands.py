@@ -62,7 +62,7 @@ def build_problem(
     workload: WorkloadOption = None,
     settings: SetOption = None,
     limits: LimitOption = None,
-    executor: Annotated[str, typer.Option(help="serial or threads.")] = "serial",
+    executor: Annotated[str, typer.Option(help="serial, threads or processes.")] = "serial",
     jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
     out: Annotated[Path | None, typer.Option(help="JSON file to write; default: print it.")] = None,
 ) -> None:
@@ -100,7 +100,7 @@ def tabulate(
         list[str] | None,
         typer.Option(metavar="PARAMETER=LEVEL", help="Where the space lacks a level of the baseline (repeatable)."),
     ] = None,
-    executor: Annotated[str, typer.Option(help="serial or threads.")] = "serial",
+    executor: Annotated[str, typer.Option(help="serial, threads or processes.")] = "serial",
     jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
 ) -> None:
     """Simulate every design once; searches then run on the file: tabular/WORKLOAD/OBJECTIVE --set sim.table=FILE."""

@@ -20,7 +20,8 @@ LAYERS = (
     | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file", "reference_rows"},
     {"simulator", "agent", "proxies"},
     {"problem"},
-    {"spec", "log", "dataset", "executor", "evaluator", "influence"},
+    {"processes"},
+    {"spec", "log", "logged_study", "runs", "dataset", "executor", "evaluator", "influence"},
     {"envs"},
     {"study", "suite", "validation", "testing"},
 )
