@@ -6,9 +6,7 @@ x cycles^2 and energy^2 x cycles. Then even steps climb from nothing, odd ones f
 spatial factors; later steps climb more often and try pairs of moves. An optimum is evaluated exactly unless its
 estimate lies well above the hull of what has been. The sequence does not depend on the budget, which only ends it.
 
-A candidate is a row of ``Z``: temporal bounds (L, 8), the number of the order of each level's block (L,), the kept
-levels of each tensor as bits, and the row of ``U`` with its spatial factors. A found mapping is a code (L, 35):
-bounds of temporal, X and Y loops (3 x 8), dimensions from inner to outer (8), kept tensors (3).
+A candidate is a row of ``Z`` with a row of ``U``, see `mapper_trial`.
 """
 
 from __future__ import annotations
@@ -19,8 +17,7 @@ import numpy.typing as npt
 from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
-from . import hulls, mapper_climb, mapper_estimate, mapper_spatial, nest
-from .hulls import hull_insert
+from . import hulls, mapper_climb, mapper_estimate, mapper_spatial, mapper_trial, nest
 from .mapper_climb import (
     ESTIMATED,
     UNLIMITED,
@@ -35,15 +32,12 @@ from .mapper_climb import (
 )
 from .mapper_estimate import ESTIMATE_SCRATCH, N_ORDERS, PREPARED, bound, estimate, fill_tiles, pixels_met
 from .mapper_spatial import COMPUTE_LEFT, ROW_END, WORK, spatial_choices
-from .nest import CYCLES, ENERGY_PJ, LEVEL_PJ, SCRATCH, evaluate
+from .mapper_trial import CODE, EVALUATED, HULL, SPATIAL, evaluated, find_orders, hidden, note_violation, trial
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Bytes = npt.NDArray[np.uint8]
 
 N, G, K, C, P, Q, R, S = range(8)
-CODE = 35
-HULL = 48  # vertices kept for a layer
 # The search. A small layer may gain from lanes that idle, a large one does not: fewer spatial choices for it.
 BEAM, FEW, LARGE = 256, 32, 4096  # spatial choices; of a layer of at least so many cycles
 SLOWER = 4  # times the fewest compute cycles that a spatial choice of a large layer may take
@@ -55,162 +49,6 @@ AIMS = 1.02  # times the best that a candidate may be that climbs on to the othe
 NEAR = 0.92  # part of an estimate that must lie below the hull for an evaluation
 
 BEST, SPARE, FIRST = 1, 2, 3  # records: the best so far, one put aside, the first entrant
-
-# Innermost loops of a block, inner to outer. Which tensor stays put is decided by the first loop that is not one of
-# its irrelevant dimensions: W stays under P Q N, I under K, O under R S C. Halos of I are shared along the first of
-# P Q R S. What comes further out changes nothing for W and O.
-ORDERS = (
-    (P, Q, N, R, S, K, C, G),
-    (Q, P, N, S, R, K, C, G),
-    (K, P, Q, R, S, N, C, G),
-    (K, Q, P, S, R, N, C, G),
-    (K, R, S, P, Q, C, N, G),
-    (K, S, R, Q, P, C, N, G),
-    (R, S, C, P, Q, K, N, G),
-    (S, R, C, Q, P, K, N, G),
-)
-_ORDERS = np.array(ORDERS, np.int64)
-
-# Counters of a layer.
-EVALUATED, UNFIT, SEEN, SPATIAL, COMPLETE, N_STAT = 0, 2, 3, 4, 5, 12  # 1: `mapper_climb`, the rest: `mapper_optimal`
-# Violation: bits or children too many, level, tensor (3: shared store) or 4 + axis.
-
-
-@kernel
-def _orders(levels: int, order_fixed: Ints, O: Ints) -> None:
-    """The orders of each level with its fixed dimensions moved to the inside."""
-    for l in range(levels):
-        for number in range(N_ORDERS):
-            at = (l * N_ORDERS + number) * 8
-            n = 0
-            for k in range(8):
-                d = order_fixed[l, k]
-                if d < 0:
-                    break
-                O[at + n] = d
-                n += 1
-            fixed = n
-            for k in range(8):
-                d = _ORDERS[number, k]
-                free = True
-                for i in range(fixed):
-                    free = free and O[at + i] != d
-                if free:
-                    O[at + n] = d
-                    n += 1
-
-
-@kernel
-def _build(levels: int, at: int, sb: int, Z: Ints, U: Ints, O: Ints, loops: Ints, tiles: Ints) -> int:
-    """Loops and tiles of a candidate; bounds of 1 are left out. Returns the number of loops."""
-    n, keep = 0, Z[at + 9 * levels]
-    for l in range(levels - 1, -1, -1):
-        for v in range(3):
-            tiles[l, v] = n if (keep >> (3 * l + v)) & 1 else -1
-        order = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8
-        for k in range(7, -1, -1):
-            d = O[order + k]
-            if Z[at + 8 * l + d] > 1:
-                loops[n, 0], loops[n, 1], loops[n, 2], loops[n, 3] = d, Z[at + 8 * l + d], 0, l
-                n += 1
-        for axis in range(2):
-            for d in range(8):
-                factor = U[sb + 8 * levels * (1 + axis) + 8 * l + d]
-                if factor > 1:
-                    loops[n, 0], loops[n, 1], loops[n, 2], loops[n, 3] = d, factor, 1 + axis, l
-                    n += 1
-    return n
-
-
-@kernel
-def _encode(levels: int, at: int, sb: int, Z: Ints, U: Ints, O: Ints, to: int, codes: Ints) -> None:
-    for l in range(levels):
-        here = to + l * CODE
-        order = (l * N_ORDERS + Z[at + 8 * levels + l]) * 8
-        for d in range(8):
-            codes[here + d] = Z[at + 8 * l + d]
-            codes[here + 8 + d] = U[sb + 8 * levels + 8 * l + d]
-            codes[here + 16 + d] = U[sb + 16 * levels + 8 * l + d]
-            codes[here + 24 + d] = O[order + d]
-        for v in range(3):
-            codes[here + 32 + v] = (Z[at + 9 * levels] >> (3 * l + v)) & 1
-
-
-@kernel
-def _hash(n: int, levels: int, loops: Ints, tiles: Ints) -> int:
-    mark = n + 1
-    for i in range(n):
-        word = loops[i, 0] | loops[i, 2] << 3 | loops[i, 3] << 5 | loops[i, 1] << 10
-        mark = (mark ^ word) * 0x2545F4914F6CDD1D
-        mark ^= mark >> 29
-    for l in range(levels):
-        for v in range(3):
-            mark = (mark ^ (tiles[l, v] + 2)) * 0x2545F4914F6CDD1D
-            mark ^= mark >> 31
-    return mark if mark != 0 else 1
-
-
-@kernel
-def _first_seen(mark: int, seen: Ints) -> bool:
-    """Put a mark in the open-addressed table; False if it was there."""
-    mask = len(seen) - 1
-    i = mark & mask
-    while seen[i] != 0:
-        if seen[i] == mark:
-            return False
-        i = (i + 1) & mask
-    seen[i] = mark
-    return True
-
-
-# ---- evaluation ----
-
-
-@kernel
-def hidden(energy: float, cycles: float, hull_energy: Floats, hull_cycles: Ints, m: int) -> bool:
-    """Whether a point is on or above the hull."""
-    if m == 0 or cycles < hull_cycles[0]:
-        return False
-    for i in range(m - 1):
-        d0, d1 = float(hull_cycles[i]), float(hull_cycles[i + 1])
-        if cycles < d1:
-            chord = hull_energy[i] + (hull_energy[i + 1] - hull_energy[i]) * ((cycles - d0) / (d1 - d0))
-            return bool(energy >= chord * (1.0 + 1e-12))
-    return bool(energy >= hull_energy[m - 1])
-
-
-@kernel_calling(nest, hulls, mapper_estimate, mapper_spatial)
-def _try(levels: int, at: int, sb: int, z: Ints, u: Ints, o: Ints, layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats,
-         bits: Ints, mode: int, policy: int, maximum_only: bool, loops: Ints, tiles: Ints, compact: Ints,
-         scratch: Ints, marks: Ints, counts: Ints, slack: Ints, out: Floats, seen: Ints, hull_energy: Floats,
-         hull_cycles: Ints, hull_id: Ints, m: int, slot_id: Ints, slots: Ints, stat: Ints) -> int:  # fmt: skip
-    """Evaluate a candidate unless it has been, and add it to the hull of m vertices; the new m."""
-    Z, U, O = borrow(z, 0), borrow(u, 0), borrow(o, 0)
-    n = _build(levels, at, sb, Z, U, O, borrow(loops, 4), borrow(tiles, 3))
-    if not _first_seen(_hash(n, levels, borrow(loops, 4), borrow(tiles, 3)), seen):
-        stat[SEEN] += 1
-        return m
-    stat[EVALUATED] += 1
-    out[ENERGY_PJ] = np.inf
-    if not evaluate(n, loops, tiles, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, compact, scratch, marks,
-                    counts, slack, out):  # fmt: skip
-        stat[UNFIT] += 1
-        out[ENERGY_PJ] = np.inf
-        return m
-    identity = stat[EVALUATED]
-    m = hull_insert(hull_energy, hull_cycles, hull_id, m, out[ENERGY_PJ], int(out[CYCLES]), identity)
-    for i in range(m):
-        if hull_id[i] == identity:
-            for slot in range(len(slot_id)):
-                free = True
-                for k in range(m):
-                    free = free and hull_id[k] != slot_id[slot]
-                if free:
-                    slot_id[slot] = identity
-                    _encode(levels, at, sb, Z, U, O, 0, borrow(slots[slot], 0))
-                    break
-            break
-    return m
 
 
 @kernel
@@ -232,18 +70,6 @@ def _diversify(levels: int, n: int, order: int, penalty: float, U: Ints, rank: F
             rank[k - 1], rank[k] = rank[k], rank[k - 1]
             W[order + k - 1], W[order + k] = W[order + k], W[order + k - 1]
             k -= 1
-
-
-@kernel
-def _note_violation(levels: int, slack: Ints, violation: Ints) -> None:
-    """Keep the smallest excess: its level, tensor (3: shared; 4, 5: axis) and amount."""
-    level, tensor, excess = -1, -1, -1
-    for l in range(levels):
-        for f in range(6):
-            if slack[l, f] > excess and slack[l, f] > 0:
-                level, tensor, excess = l, f, slack[l, f]
-    if excess > 0 and (violation[0] < 0 or excess < violation[2]):
-        violation[0], violation[1], violation[2] = level, tensor, excess
 
 
 @kernel
@@ -292,7 +118,7 @@ def _bypass(s: Search, sb: int, turn: int, value: float) -> float:
     return value
 
 
-@kernel_calling(nest, hulls, mapper_climb, mapper_estimate, mapper_spatial)
+@kernel_calling(nest, hulls, mapper_climb, mapper_estimate, mapper_spatial, mapper_trial)
 def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                  spatial_min: Ints, order_fixed: Ints, budget: int, mode: int, policy: int, maximum_only: bool,
                  marks_size: int, hull_energy: Floats, hull_cycles: Ints, codes: Ints, stat: Ints,
@@ -311,20 +137,18 @@ def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints,
     levels = len(hw_i)
     o, compressed = np.zeros(levels * N_ORDERS * 8, np.int64), np.zeros(levels * N_ORDERS * 8, np.int64)
     y, primes, undo = np.zeros(PREPARED, np.int64), np.zeros(128, np.int64), np.zeros(8, np.int64)
-    _orders(levels, order_fixed, o)
+    find_orders(levels, order_fixed, o)
     u = np.empty((2 * BEAM + 2) * (24 * levels + ROW_END), np.int64)
     z = np.zeros((FIRST + BEAM) * (9 * levels + 2), np.int64)
     v, ranks = np.zeros(ESTIMATE_SCRATCH), np.zeros(2 * BEAM)
     work = np.zeros(WORK + 2 * BEAM, np.int64)
-    loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
-    compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
-    marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
-    slack, out = np.zeros((levels, 6), np.int64), np.zeros(LEVEL_PJ + levels)
     size = 64
     while size < 4 * budget:
         size *= 2
-    seen, slot_id = np.zeros(size, np.int64), np.zeros(HULL + 2, np.int64)
-    hull_id, slots = np.zeros(HULL + 1, np.int64), np.zeros((HULL + 2, levels * CODE), np.int64)
+    hull_id, slot_id = np.zeros(HULL + 1, np.int64), np.zeros(HULL + 2, np.int64)
+    slots = np.zeros((HULL + 2, levels * CODE), np.int64)
+    t = trial(layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, z, u, o, marks_size, size, hull_energy,
+              hull_cycles, hull_id, slot_id, slots, stat)  # fmt: skip
     Z, U, A, H, W, rank = (
         borrow(z, 0),
         borrow(u, 0),
@@ -351,11 +175,11 @@ def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints,
     stat[SPATIAL] = n
     m, all_kept, least_kept = 0, 0, 0
     for l in range(levels):
-        for t in range(3):
-            if hw_i[l, 10 + t] != 0:
-                all_kept |= 1 << (3 * l + t)
-            if hw_i[l, 10 + t] == 1:
-                least_kept |= 1 << (3 * l + t)
+        for tensor in range(3):
+            if hw_i[l, 10 + tensor] != 0:
+                all_kept |= 1 << (3 * l + tensor)
+            if hw_i[l, 10 + tensor] == 1:
+                least_kept |= 1 << (3 * l + tensor)
     found, quickest = 0, 1 << 62
     for i in range(n):
         quickest = min(quickest, U[i * width + 24 * levels + COMPUTE_LEFT])
@@ -388,11 +212,9 @@ def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints,
                     now = climb(s, sb, 0, j % 4, QUICK, False)
                 e, c = estimate(levels, Z, A, U, sb, H, s.compressed, s.bits, s.energies, s.V, s.Y, 0, np.inf)
                 if m == 0 or (fits and not hidden(e * NEAR, c * NEAR, hull_energy, hull_cycles, m)):
-                    m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
-                             tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
-                             hull_id, m, slot_id, slots, stat)  # fmt: skip
+                    m = evaluated(t, sb, m)
                     if m == 0:
-                        _note_violation(levels, slack, violation)
+                        note_violation(levels, t.slack, violation)
                 Z[record - 1] = 0
                 k = _place(rank, W, order, j, now, i)
                 for other in range(j, k, -1):
@@ -443,9 +265,7 @@ def search_layer(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints,
                     now = _bypass(s, sb, turn, now)
                 e, c = estimate(levels, Z, A, U, sb, H, s.compressed, s.bits, s.energies, s.V, s.Y, 0, np.inf)
                 if not hidden(e * NEAR, c * NEAR, hull_energy, hull_cycles, m):
-                    m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, loops,
-                             tiles, compact, scratch, marks, counts, slack, out, seen, hull_energy, hull_cycles,
-                             hull_id, m, slot_id, slots, stat)  # fmt: skip
+                    m = evaluated(t, sb, m)
                 if aim == 0:
                     if now < best:
                         best, best_row = now, i

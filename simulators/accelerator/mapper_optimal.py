@@ -19,8 +19,7 @@ import numpy.typing as npt
 from archgym.borrow import borrow
 from archgym.kernel import kernel, kernel_calling
 
-from . import hulls, mapper, mapper_climb, mapper_estimate, mapper_spatial, nest
-from .mapper import COMPLETE, SPATIAL, _orders, _try, hidden
+from . import hulls, mapper_climb, mapper_estimate, mapper_spatial, mapper_trial, nest
 from .mapper_climb import ESTIMATED, same_orders
 from .mapper_estimate import (
     _CUM,
@@ -34,7 +33,7 @@ from .mapper_estimate import (
     prepare,
 )
 from .mapper_spatial import ROW_END, WORK, spatial_choices
-from .nest import LEVEL_PJ, SCRATCH
+from .mapper_trial import COMPLETE, SPATIAL, evaluated, find_orders, hidden, trial
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -100,7 +99,7 @@ def _room(levels: int, Z: Ints, U: Ints, sb: int, A: Ints, H: Ints, bits: Ints, 
     return True
 
 
-@kernel_calling(nest, hulls, mapper, mapper_climb, mapper_estimate, mapper_spatial)
+@kernel_calling(nest, hulls, mapper_trial, mapper_climb, mapper_estimate, mapper_spatial)
 def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, most: Ints, spatial_max: Ints,
                 spatial_min: Ints, order_fixed: Ints, limit: int, mode: int, policy: int, maximum_only: bool,
                 marks_size: int, beam: int, seeds: int, energy: Floats, cycles: Ints, hull_id: Ints, slot_id: Ints,
@@ -117,15 +116,12 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
     levels = len(hw_i)
     width = 24 * levels + ROW_END
     o = np.zeros(levels * N_ORDERS * 8, np.int64)
-    _orders(levels, order_fixed, o)
+    find_orders(levels, order_fixed, o)
     u, z = np.zeros((2 * beam + 2) * width, np.int64), np.zeros(9 * levels + 2, np.int64)
     v, ranks, y = np.zeros(ESTIMATE_SCRATCH), np.zeros(beam), np.zeros(PREPARED, np.int64)
     work, table = np.zeros(WORK, np.int64), np.zeros(8 * _FACTORS * levels, np.int64)
-    loops, tiles = np.zeros((24 * levels, 4), np.int64), np.zeros((levels, 3), np.int64)
-    compact, scratch = np.zeros((24 * levels, 6), np.int64), np.zeros(SCRATCH, np.int64)
-    marks, counts = np.zeros(marks_size, np.int64), np.zeros(levels * 18, np.int64)
-    slack, out = np.zeros((levels, 6), np.int64), np.zeros(LEVEL_PJ + levels)
-    seen = np.zeros(1, np.int64)
+    t = trial(layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only, z, u, o, marks_size, 1, energy, cycles, hull_id,
+              slot_id, slots, stat)  # fmt: skip
     Z, U, O, A, H, Y, T = (
         borrow(z, 0),
         borrow(u, 0),
@@ -148,11 +144,11 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
         return -1
     always, choices, chosen = 0, 0, np.zeros(48, np.int64)
     for l in range(levels):
-        for t in range(3):
-            if hw_i[l, 10 + t] == 1:
-                always |= 1 << (3 * l + t)
-            elif hw_i[l, 10 + t] == 2:
-                chosen[choices] = 3 * l + t
+        for tensor in range(3):
+            if hw_i[l, 10 + tensor] == 1:
+                always |= 1 << (3 * l + tensor)
+            elif hw_i[l, 10 + tensor] == 2:
+                chosen[choices] = 3 * l + tensor
                 choices += 1
     total, index, splits = 0.0, np.zeros(9, np.int64), np.zeros(8, np.int64)
     for i in range(n):
@@ -214,10 +210,8 @@ def map_optimal(layer: Ints, hw_i: Ints, hw_f: Floats, mac: Floats, bits: Ints, 
                         if hidden(e, c, energy, cycles, m):
                             stat[ORDER_RULE] += 1
                         else:
-                            seen[0] = 0
-                            m = _try(levels, 0, sb, z, u, o, layer, hw_i, hw_f, mac, bits, mode, policy, maximum_only,
-                                     loops, tiles, compact, scratch, marks, counts, slack, out, seen, energy, cycles,
-                                     hull_id, m, slot_id, slots, stat)  # fmt: skip
+                            t.seen[0] = 0
+                            m = evaluated(t, sb, m)
                         l -= 1
                         continue
                     Z[8 * levels + l] += 1

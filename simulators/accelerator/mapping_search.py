@@ -23,11 +23,11 @@ import numpy.typing as npt
 
 from archgym.errors import UnknownNameError, UsageError
 
-from . import mapper, mapper_climb, mapper_optimal
+from . import mapper, mapper_climb, mapper_optimal, mapper_trial
 from .hardware import HardwareArrays
 from .hulls import sweep
 from .levels import FREE, WHOLE
-from .mapper import CODE, HULL
+from .mapper_trial import CODE, HULL
 from .mapping import Mapping
 from .nest import convention, marks_size
 
@@ -39,7 +39,7 @@ DEFAULT_BUDGET: Final = 4000
 _SPATIAL_ROOM: Final = 20000
 _RULES: Final = {
     "estimated": mapper_climb.ESTIMATED,
-    "seen": mapper.SEEN,
+    "seen": mapper_trial.SEEN,
     "capacity": mapper_optimal.CAPACITY_RULE,
     "tiling_bound": mapper_optimal.TILING_RULE,
     "order_bound": mapper_optimal.ORDER_RULE,
@@ -184,7 +184,7 @@ def map_layers(
     temporal_max, spatial_max = effective_limits(arrays)
     sizes, energy, cycles = np.zeros(n, np.int64), np.zeros((n, HULL + 1)), np.zeros((n, HULL + 1), np.int64)
     codes = np.zeros((n, HULL + 1, levels * CODE), np.int64)
-    stats, violations = np.zeros((n, mapper.N_STAT), np.int64), np.full((n, 3), -1, np.int64)
+    stats, violations = np.zeros((n, mapper_trial.N_STAT), np.int64), np.full((n, 3), -1, np.int64)
     first_budget = budget if mode == "heuristic" else DEFAULT_BUDGET
     limits = (temporal_max.ravel(), spatial_max.ravel(), arrays.spatial_min.ravel(), arrays.order_fixed)
     for i, row in enumerate(rows):
@@ -201,9 +201,9 @@ def map_layers(
             energy[i, :m],
             cycles[i, :m],
             codes[i, :m].reshape(m, levels, CODE),
-            int(stats[i, mapper.EVALUATED]),
+            int(stats[i, mapper_trial.EVALUATED]),
             {name: int(stats[i, column]) for name, column in _RULES.items()},
-            bool(stats[i, mapper.COMPLETE]),
+            bool(stats[i, mapper_trial.COMPLETE]),
             None if m else _violation(violations[i].tolist()),
             names,
         )

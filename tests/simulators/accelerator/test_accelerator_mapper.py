@@ -11,7 +11,7 @@ from archgym.simulators.accelerator.hardware import Hardware
 from archgym.simulators.accelerator.hardware_file import load_hardware
 from archgym.simulators.accelerator.hulls import lower_hull
 from archgym.simulators.accelerator.levels import FREE, WHOLE, FanOut, MemoryLevel, Store, bounds
-from archgym.simulators.accelerator.mapper import ORDERS
+from archgym.simulators.accelerator.mapper_trial import ORDERS
 from archgym.simulators.accelerator.mapping_search import Violation, decode, map_layer, map_layers, map_network
 from archgym.simulators.accelerator.nest import evaluate_batch
 from archgym.simulators.accelerator.shapes import unique_shapes
