@@ -35,7 +35,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MODES: Final = ("heuristic", "optimal")
-DEFAULT_BUDGET: Final = 4000
+DEFAULT_BUDGET: Final = 5000
 _SPATIAL_ROOM: Final = 20000
 _RULES: Final = {
     "estimated": mapper_climb.ESTIMATED,

@@ -42,7 +42,7 @@ class AcceleratorConfig(Surroundings):
         batch: inferences per pass; latency is of the whole batch, energy of one inference.
         budget: mappings that the mapper looks at for each layer shape, most by a fast estimate. Beside 2000, random
             designs on AlexNet and ResNet-50 get an EDP 8 to 9 % higher from 1000, in two thirds of the time, 2 to
-            3 % lower from 4000 in 1.8 times and 7 to 10 % lower from 40,000 in 13 times the time.
+            3 % lower from 4000 in 1.8 times and 7 to 9 % lower from 40,000 in 13 times the time.
         mapping_objective: what the network's mappings are chosen for.
         Others: see `Surroundings`.
     """

@@ -94,9 +94,9 @@ def gaps():
 
 
 @pytest.mark.slow
-def test_heuristic_is_within_one_percent_of_the_optimum_in_95_percent():
+def test_heuristic_is_within_one_percent_of_the_optimum_in_95_percent_and_within_five_in_all():
     found = np.array(list(gaps()))
     assert len(found) >= 200
     assert found.min() >= -1e-12  # the optimum is one, over the same space
     assert (found < 0.01).mean() >= 0.95
-    assert (found < 0.05).mean() >= 0.98  # not all: the worst, primes on four levels, was 26 % off
+    assert found.max() < 0.05
