@@ -1137,10 +1137,10 @@ def evaluate(n: int, loops: Ints, tiles: Ints, layer: Ints, hw_i: Ints, hw_f: Fl
     """
     levels = len(tiles)
     B, X, Y, D = borrow(compact, 6), borrow(scratch, 0), borrow(counts, 0), borrow(layer, 0)
-    H, T = borrow(hw_i, 16), borrow(tiles, 3)
+    H, T, F = borrow(hw_i, 16), borrow(tiles, 3), borrow(hw_f, 20)
     nc = _count(n, levels, borrow(loops, 4), T, D, H, B, X, borrow(marks, 0), Y, mode, policy)
     fits = _slacks(levels, nc, B, H, borrow(bits, 0), Y, T, borrow(slack, 6))
-    _price(levels, nc, B, T, D, H, hw_f, mac, borrow(bits, 0), X, Y, maximum_only, out)
+    _price(levels, nc, B, T, D, H, F, borrow(mac, 0), borrow(bits, 0), X, Y, maximum_only, borrow(out, 0))
     return fits
 
 
