@@ -10,17 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
-SHELL = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.S)).replace(" && ", "\n").splitlines()
-COMMANDS = [line.split("#")[0].strip() for line in SHELL if line.startswith("archgym ")]
+BLOCK = re.compile(r"```(python|bash|toml)\n(.*?)```", re.S)
+SECTIONS = {
+    section.partition("\n")[0]: BLOCK.findall(section) for section in README.split("\n## ") if BLOCK.search(section)
+}
+CLI = "from archgym.experiments.cli import main; main()"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """One working folder for all of them, as a reader would have; the reference tables are reachable."""
-    path = tmp_path_factory.mktemp("readme")
-    (path / "tests").symlink_to(ROOT / "tests", target_is_directory=True)
-    return path
+def commands(block):
+    return [line.split("#")[0].strip() for line in block.replace(" && ", "\n").splitlines() if line[:8] == "archgym "]
 
 
 def run(arguments, folder):
@@ -28,22 +26,24 @@ def run(arguments, folder):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 5
-    assert len(COMMANDS) == 17
+    kinds = [kind for blocks in SECTIONS.values() for kind, _ in blocks]
+    assert (kinds.count("python"), kinds.count("toml")) == (6, 1)
+    assert sum(len(commands(text)) for blocks in SECTIONS.values() for kind, text in blocks if kind == "bash") == 20
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_python_blocks_run_without_warnings(number, folder):
-    done = run([sys.executable, "-W", "error", "-c", PYTHON[number]], folder)
-    assert done.returncode == 0, done.stderr
-
-
-def test_commands_run(folder):
-    """In the README's order: `replay results/bert` needs the study that the line before wrote."""
-    for command in COMMANDS:
-        words = shlex.split(command)
-        done = run([sys.executable, "-c", "from archgym.experiments.cli import main; main()", *words[1:]], folder)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_blocks_of_a_section_run_in_their_order(section, tmp_path):
+    """Without warnings, in a folder of their own from which the reference tables are reachable."""
+    (tmp_path / "tests").symlink_to(ROOT / "tests", target_is_directory=True)
+    for kind, text in SECTIONS[section]:
+        if kind == "toml":  # its first line names the file
+            name, _, content = text.removeprefix("# ").partition("\n")
+            (tmp_path / name).write_text(content, encoding="utf-8")
+            continue
+        todo = [["-c", CLI, *shlex.split(line)[1:]] for line in commands(text)] if kind == "bash" else [["-c", text]]
+        for arguments in todo:
+            done = run([sys.executable, *(["-W", "error"] if kind == "python" else []), *arguments], tmp_path)
+            assert done.returncode == 0, f"{arguments}: {done.stderr}"
 
 
 def test_the_layout_of_the_project_is_the_fixed_one():
