@@ -29,7 +29,7 @@ def run(arguments, folder):
 
 def test_there_are_blocks_to_run():
     assert len(PYTHON) == 5
-    assert len(COMMANDS) == 17
+    assert len(COMMANDS) == 21
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
