@@ -30,6 +30,7 @@ class Exhaustive(Agent):
             if self.chunk < 1:
                 raise UsageError(f"exhaustive: chunk must be at least 1, got {self.chunk}")
 
+    anytime = True
     config: Config
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:

@@ -62,6 +62,7 @@ class Genetic(Agent):
         "mutation": (0.8, 1.2, 2.0),
         "step": (0.3, 0.6, 0.9),
     }
+    anytime = True
     config: Config
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:

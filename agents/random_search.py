@@ -25,6 +25,7 @@ class RandomSearch(Agent):
 
         distinct: bool = True
 
+    anytime = True
     config: Config
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:

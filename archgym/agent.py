@@ -39,6 +39,9 @@ class Agent(ABC):
         Config: frozen dataclass of hyperparameters; its defaults are the agent's defaults.
         search_space: hyperparameter -> candidate values, for tuning.
         needs: ``"grey"`` if it is useless without metrics and violations, else ``"scalar"``.
+        anytime: whether it pays no heed to ``budget``, so that a study is the beginning of every longer one (as far as
+            it consists of whole asks). Comparisons then run the longest and read the shorter ones off it; of agents
+            that do not say so they run one study for each budget.
 
     Args:
         space: the designs to search; canonical designs are the distinct ones.
@@ -53,6 +56,7 @@ class Agent(ABC):
     Config: ClassVar[type[Any]] = NoHyperparameters
     search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {}
     needs: ClassVar[Literal["scalar", "grey"]] = "scalar"
+    anytime: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from archgym.objective import Objective
 from archgym.registry import SIMULATORS
 from archgym.simulator import Simulator
 from archgym.space import Codes, DesignSpace, Level
+from archgym.variant import disguised, split_variant
 from archgym.workload import Workload, is_workload_file, load_workload, workload_from_dict
 
 AGGREGATES = ("geomean", "sum", "worst", "weighted")
@@ -42,6 +43,9 @@ class ProblemSpec:
         sim: overrides of the simulator's Config.
         space: parameter -> the levels to keep (or text, separated by commas).
         limits: budgets on metrics, such as ``"area<=20"``.
+        variant: 0, or which disguise of the space agents see: a categorical parameter's levels in another order,
+            an ordered one's perhaps from the other end (see `archgym.variant`). Designs keep their metrics, so that
+            an agent that does worse had profited from how levels happen to be numbered.
     """
 
     simulator: str
@@ -52,23 +56,30 @@ class ProblemSpec:
     sim: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Sequence[Level] | str] = field(default_factory=dict)
     limits: tuple[str, ...] | str = ()
+    variant: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.limits, str):  # one limit is not a list of letters
             object.__setattr__(self, "limits", (self.limits,))
+        if type(self.variant) is not int or self.variant < 0:
+            raise UsageError(f"variant: expected 0 (none) or the number of one, got {self.variant!r}")
 
     @classmethod
     def parse(cls, text: str, *, workload: str | Sequence[str] | None = None, **options: Any) -> ProblemSpec:
         """A problem from ``"simulator/workload/objective"``; several workloads are joined with ``+``.
 
         Args:
-            text: ``"systolic/resnet50/edp"``, or ``"systolic/edp"`` when ``workload`` is given.
+            text: ``"systolic/resnet50/edp"``, or ``"systolic/edp"`` when ``workload`` is given; either may end in
+                ``~N`` for variant N.
             workload: path or paths of workload files; their content becomes part of the spec.
             options: the other fields.
 
         Raises:
             UsageError: the text does not have that form.
         """
+        text, variant = split_variant(text)
+        if variant:
+            options = {**options, "variant": variant}
         head, *parts = text.split("/", 1 if workload is not None else 2)
         if len(parts) != (1 if workload is not None else 2) or not all([head, *parts]):
             form = "simulator/objective (with a workload file)" if workload else "simulator/workload/objective"
@@ -104,6 +115,7 @@ class ProblemSpec:
             "sim": dict(self.sim),
             "space": {k: v if isinstance(v, str) else list(v) for k, v in self.space.items()},
             "limits": list(self.limits),
+            **({"variant": self.variant} if self.variant else {}),  # older studies keep their hash
         }
 
     @classmethod
@@ -118,13 +130,14 @@ class ProblemSpec:
             dict(data["sim"]),
             {k: v if isinstance(v, str) else tuple(v) for k, v in data["space"].items()},
             tuple(data["limits"]),
+            data.get("variant", 0),
         )
 
     @property
     def label(self) -> str:
-        """``simulator/workload/objective`` for people and folder names."""
+        """``simulator/workload/objective``, and ``~N`` of a variant, for people and folder names."""
         names = "+".join(w if isinstance(w, str) else str(w["name"]) for w in self.workloads)
-        return f"{self.simulator}/{names}/{self.objective}"
+        return f"{self.simulator}/{names}/{self.objective}" + (f"~{self.variant}" if self.variant else "")
 
 
 class Problem:
@@ -310,6 +323,8 @@ class Problem:
     def _restricted(self) -> tuple[DesignSpace, list[npt.NDArray[np.int64]]]:
         levels: Any = self.spec.space  # converted by _normalised
         space = self.full_space.restrict(levels) if levels else self.full_space
+        if self.spec.variant:
+            space = self.full_space.restrict(disguised(space, self.spec.variant))
         lift = [
             np.array([full.index(level) for level in kept.levels], np.int64)
             for full, kept in zip(self.full_space.parameters, space.parameters, strict=True)

@@ -111,6 +111,7 @@ SIMULATORS = Registry(
         "systolic": "archgym.simulators.systolic.simulator:Systolic",
         "dram": "archgym.simulators.dram.simulator:Dram",
         "tabular": "archgym.simulators.tabular:Tabular",
+        "synthetic": "archgym.simulators.synthetic:Synthetic",
     },
 )
 AGENTS = Registry(

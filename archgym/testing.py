@@ -83,7 +83,7 @@ def check_agent(agent: str | type[Agent], **config: Any) -> None:
 
     Exact budget, same seed same designs, batches of 1, 7 and 64, designs inside the space, rows it
     never asked for, a problem without any feasible design, several values, one-level parameters, and
-    spaces smaller than the budget.
+    spaces smaller than the budget; of an agent that is declared anytime, that its designs do not depend on the budget.
 
     Args:
         agent: registered name or class.
@@ -97,6 +97,10 @@ def check_agent(agent: str | type[Agent], **config: Any) -> None:
         assert len(first) <= 65, f"batch {batch}: {len(first)} samples for a budget of 65"
         problem.space.check(first)
         assert problem.space.is_allowed(first).all(), f"batch {batch}: asked for a design that the rules forbid"
+    if cls.anytime:
+        longer = _designs(cls, config, problem, budget=130, batch=13, seed=3)
+        shorter = _designs(cls, config, problem, budget=65, batch=13, seed=3)
+        assert np.array_equal(longer[:65], shorter), "is declared anytime, but its designs depend on the budget"
     _check_warm_start(cls, config, problem)
 
     impossible = Problem(ProblemSpec("systolic", ("alexnet",), "edp", limits=("area<=1e-6",)))

@@ -62,7 +62,12 @@ class Workload(Protocol):
 
 
 # kind -> class, as strings like the names below: other kinds live in modules of their own.
-_KINDS = {"network": "archgym.network:Network", "trace": "archgym.trace:Trace"}
+_KINDS = {
+    "network": "archgym.network:Network",
+    "trace": "archgym.trace:Trace",
+    "landscape": "archgym.landscape:Landscape",
+    "programs": "archgym.landscape:Programs",
+}
 
 _TARGETS = {
     "alexnet": "archgym.workloads.alexnet:alexnet",
@@ -103,6 +108,11 @@ _TARGETS = {
     "gen-bursty": "archgym.workloads.traces:gen_bursty",
     "gen-chase": "archgym.workloads.traces:gen_chase",
     "gen-sources": "archgym.workloads.traces:gen_sources",
+    "syn-ridge": "archgym.workloads.landscapes:syn_ridge",
+    "syn-trap": "archgym.workloads.landscapes:syn_trap",
+    "syn-nk": "archgym.workloads.landscapes:syn_nk",
+    "syn-knapsack": "archgym.workloads.landscapes:syn_knapsack",
+    "boom-programs": "archgym.workloads.landscapes:boom_programs",
 }
 
 # "/" and "+" separate the parts of a problem's name, and a file suffix would make a name a path.

@@ -21,7 +21,7 @@ from archgym.log import read_header
 from archgym.spec import StudySpec
 from archgym.study import continue_study, load, prepare, replay, run
 
-from . import inspect_commands, suite_commands, sweep_commands
+from . import comparison_commands, inspect_commands, lottery_commands, suite_commands, sweep_commands, table_commands
 from .options import (
     AggregateOption,
     Interrupted,
@@ -50,7 +50,11 @@ app.command("show")(inspect_commands.show)
 app.command("eval")(inspect_commands.evaluate)
 app.command("validate")(inspect_commands.validate_table)
 app.command("sweep")(sweep_commands.sweep_plan)
+app.command("compare")(comparison_commands.compare_agents)
+app.command("lottery")(lottery_commands.lottery_of_agents)
+app.command("report")(comparison_commands.report)
 app.add_typer(suite_commands.app, name="suite")
+app.add_typer(table_commands.app, name="table")
 
 
 @app.callback(invoke_without_command=True)

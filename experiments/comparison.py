@@ -17,9 +17,10 @@ from archgym.errors import UsageError
 from archgym.runs import Runs
 
 from . import stats, tables
-from .curves import Curves, Optimum, curves
-from .fronts import ReferenceFront, costs
-from .gaps import area_under_curves, at_budgets, duplicate_share, samples_to_feasible, samples_to_gap
+from .budgets import by_budget, gaps_at, planned_longer, shorter_curves
+from .curves import Curves, Optimum, curves, optima
+from .front_shares import hypervolumes, is_pareto
+from .gaps import area_under_curves, duplicate_share, samples_to_feasible, samples_to_gap
 from .intervals import Estimate, median_interval, share_interval
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ class Comparison:
     """What ``compare`` found.
 
     Attributes:
-        curves: the runs as arrays.
+        curves: the runs of the longest budget as arrays.
         budgets: samples after which agents are judged.
         against: the agent whose runs the probability of improvement refers to.
         by_problem: one row a problem and agent. ``track``, ``problem``, ``optimum`` ("exact", or "best known": then
@@ -47,6 +48,9 @@ class Comparison:
         by_agent: one row an agent over all problems: ``gap@N``: interquartile mean over problems and seeds with its
             interval; ``gap90@N``: 90th percentile; ``better``: probability of improvement over ``against`` at the full
             budget, with interval; the other columns as above, of all runs.
+        gaps: (problems, agents, seeds, budgets) after each of ``budgets``.
+        of_their_own: agents with studies of the shorter budgets, which tell their gaps there.
+        planned_longer: agents that plan with their budget and are judged after fewer samples than they planned for.
     """
 
     curves: Curves
@@ -54,18 +58,20 @@ class Comparison:
     against: str
     by_problem: pd.DataFrame
     by_agent: pd.DataFrame
+    gaps: Floats
+    of_their_own: tuple[str, ...] = ()
+    planned_longer: tuple[str, ...] = ()
 
     @property
     def conditions(self) -> str:
         """One line that belongs to every table: track, batch, budget, seeds, and where gaps are measured from."""
         c = self.curves
-        known = [c.optima[p].exact for p in c.problems]
-        source = "exact optima" if all(known) else "the best known of these runs"
-        source = source if all(known) or not any(known) else "exact optima, some from the best known of these runs"
+        source = " or ".join(dict.fromkeys(_source(c.optima[p]) for p in c.problems))
         ended = f", {len(c.extended)} studies ended early" if c.extended else ""
+        planned = f", {' and '.join(self.planned_longer)} planned for {c.budget}" if self.planned_longer else ""
         return (
             f"track {c.track}, batch {c.batch}, {c.budget} samples, {len(c.seeds)} seeds, "
-            f"gap ln(f/f_opt) to {source}{ended}"
+            f"gap ln(f/f_opt) to {source}{ended}{planned}"
         )
 
     def non_inferiority(
@@ -78,10 +84,15 @@ class Comparison:
         Args:
             agent: label of the one that is tested.
             margin: in gap, such as ``math.log(1.05)``.
-            budget: samples; None is the full budget.
+            budget: one of ``budgets``; None is the last of them.
+
+        Raises:
+            UsageError: no such agent or budget.
         """
-        column = at_budgets(self.curves.gaps, [budget or self.curves.budget])[..., 0]
-        clipped = np.minimum(column, self.curves.caps[:, None, None])
+        if budget is not None and budget not in self.budgets:
+            raise UsageError(f"budget: expected one of {', '.join(map(str, self.budgets))}; got {budget}")
+        place = -1 if budget is None else self.budgets.index(budget)
+        clipped = np.minimum(self.gaps[..., place], self.curves.caps[:, None, None])
         me = self.curves.agent(agent)
         others = {name: clipped[:, i] for i, name in enumerate(self.curves.agents) if i != me}
         return stats.non_inferiority_to_all(clipped[:, me], others, margin)
@@ -96,8 +107,8 @@ class Comparison:
             "seeds": list(self.curves.seeds),
             "against": self.against,
             "conditions": self.conditions,
-            "by_problem": _records(self.by_problem),
-            "by_agent": _records(self.by_agent),
+            "by_problem": tables.records(self.by_problem),
+            "by_agent": tables.records(self.by_agent),
         }
 
     def to_json(self) -> str:
@@ -106,22 +117,17 @@ class Comparison:
 
     def to_markdown(self) -> str:
         """Both tables for a document."""
-        parts = []
-        for title, columns in self._shown():
-            header = "| " + " | ".join(columns) + " |\n|" + "---|" * len(columns)
-            rows = ["| " + " | ".join(row) + " |" for row in zip(*columns.values(), strict=True)]
-            parts.append("\n".join([f"**{title}** ({self.conditions})", "", header, *rows]))
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(tables.markdown(title, columns) for title, columns in self.shown()) + "\n"
 
     def print(self, console: Console | None = None) -> None:
         """Both tables for a terminal."""
         console = console or tables.make_console()
-        for title, columns in self._shown():
-            console.print(f"{title} ({self.conditions})", style="bold", soft_wrap=True)
+        for title, columns in self.shown():
+            console.print(title, style="bold", soft_wrap=True)
             tables.columns_table(console, "", columns)
 
-    def _shown(self) -> list[tuple[str, dict[str, list[str]]]]:
-        """Titles and tables as text: names of columns -> cells."""
+    def shown(self) -> list[tuple[str, dict[str, list[str]]]]:
+        """Titles and tables as text, by problem and by agent: names of columns -> cells."""
         one = {"problem": list(self.by_problem["problem"]), "agent": list(self.by_problem["agent"])}
         if not all(o == "exact" for o in self.by_problem["optimum"]):
             one["optimum"] = list(self.by_problem["optimum"])
@@ -137,14 +143,17 @@ class Comparison:
             "-" if name == self.against else text
             for name, text in zip(self.by_agent["agent"], _estimates(self.by_agent, "better"), strict=True)
         ]
+        if (self.by_problem["samples_to_feasible"] > 1).any():
+            first = self.by_problem["samples_to_feasible"]
+            one["samples to feasible"] = ["none" if math.isinf(v) else f"{v:g}" for v in first]
         for frame, out in ((self.by_problem, one), (self.by_agent, all_of)):
             out["within 1 %"] = _percents(frame["solved"])
             out["feasible found"] = _percents(frame["feasible"])
             out["duplicates"] = _percents(frame["duplicates"])
             out["ms/ask"] = ["-" if math.isnan(v) else f"{v:.3g}" for v in frame["ms_per_ask"]]
         return [
-            ("median gap over seeds [95 %]", one),
-            (f"interquartile mean gap over {len(self.curves.problems)} problems [95 %]", all_of),
+            (f"median gap over seeds [95 %] ({self.conditions})", one),
+            (f"interquartile mean gap over {len(self.curves.problems)} problems [95 %] ({self.conditions})", all_of),
         ]
 
 
@@ -161,9 +170,11 @@ def compare(
     """Compare agents on the problems that all of them ran.
 
     Args:
-        runs: studies of one track, batch and budget, with the same seeds of every agent on every problem.
+        runs: studies of one track and batch, with the same seeds of every agent on every problem. All agents need
+            studies of the longest budget; where an agent has some of a shorter one as well, these tell its gap then.
         agents: labels to compare; None is all.
-        budgets: samples after which they are judged; None is 50, 200, 1000, 10000 as far as they go, and the end.
+        budgets: samples after which they are judged; None is 50, 200, 1000, 10000 as far as they go, and the budgets
+            of the studies.
         against: the agent that others are held against; None is the best by interquartile mean at the end.
         known_optima: problem label -> Optimum; None takes those of the suite, else the best known among the runs.
         unfinished: see ``curves``.
@@ -172,16 +183,27 @@ def compare(
     Raises:
         UsageError: studies that cannot be compared: mixed tracks, batches or budgets, missing or repeated seeds.
     """
-    c = curves(runs, agents=agents, known_optima=known_optima, unfinished=unfinished)
-    usual = {b for b in BUDGETS if b < c.budget} | {c.budget}
+    longest, shorter = by_budget(runs, agents)
+    known = optima(runs) if known_optima is None else known_optima  # of all studies, whatever their budget
+    c = curves(longest, agents=agents, known_optima=known, unfinished=unfinished)
+    own = shorter_curves(c, shorter, known, unfinished)
+    usual = {b for b in BUDGETS if b < c.budget} | {*own, c.budget}
     chosen = tuple(sorted(set(budgets) if budgets else usual))
-    at = at_budgets(c.gaps, chosen)  # (problems, agents, seeds, budgets)
+    at = gaps_at(c, chosen, own)  # (problems, agents, seeds, budgets)
     if against is None:
         against = c.agents[int(np.argmin(stats.iqm(at[..., -1].swapaxes(0, 1).reshape(len(c.agents), -1))))]
     area = area_under_curves(np.minimum(c.gaps, c.caps[:, None, None, None]), np.inf)
-    volumes = {p: _hypervolumes(runs, c, p, chosen) for p in c.problems if _is_pareto(runs, p)}
+    volumes = {p: hypervolumes(runs, c, own, p, chosen) for p in c.problems if is_pareto(runs, p)}
     by_agent = _by_agent(c, chosen, at, area, c.agent(against), seed)
-    return Comparison(c, chosen, against, _by_problem(c, chosen, at, area, volumes), by_agent)
+    by_problem = _by_problem(c, chosen, at, area, volumes)
+    with_own = tuple(c.agents[k] for k in sorted({k for s in own.values() for k in s.places}))
+    return Comparison(c, chosen, against, by_problem, by_agent, at, with_own, planned_longer(c, chosen, own))
+
+
+def _source(optimum: Optimum) -> str:
+    if optimum.exact:
+        return "exact optima"
+    return "the suite's best known" if optimum.suite else "the best known of these runs"
 
 
 def _by_problem(
@@ -239,34 +261,6 @@ def _shares(c: Curves, problem: int | None, agent: int) -> dict[str, float]:
         "ms_per_ask": 1e3 * float(frame["suggest_s"].sum(skipna=False)) / asks,
         "simulate_ms": 1e3 * float(frame["simulate_s"].sum(skipna=False)) / float(samples.sum()),
     }
-
-
-def _is_pareto(runs: Runs, problem: str) -> bool:
-    return str(runs.problems[problem].objective["name"]).startswith("pareto:")
-
-
-def _hypervolumes(runs: Runs, c: Curves, problem: str, budgets: Sequence[int]) -> Floats:
-    """Shares (agents, seeds, budgets) of the reference front's hypervolume: of the suite, else of all runs together."""
-    terms = runs.problems[problem].terms
-    frame = c.studies[c.studies["problem"] == problem]
-    trials = runs.trials(["feasible", *(f"metric.{name}" for name, _ in terms)], frame)
-    points = costs({name: trials[f"metric.{name}"] for name, _ in terms}, terms)
-    points[~trials["feasible"].to_numpy()] = np.nan
-    stored = c.optima[problem].known
-    try:
-        reference = ReferenceFront.of_known(stored, terms) if stored else ReferenceFront.of(points)
-    except UsageError:  # nothing trades off here
-        return np.full((len(c.agents), len(c.seeds), len(budgets)), np.nan)
-    ends = np.cumsum(frame["samples"].to_numpy())[:-1]
-    found = [reference.hypervolumes(part, budgets) for part in np.split(points, ends)]
-    return np.array(found).reshape(len(c.agents), len(c.seeds), len(budgets))
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(key): None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
-        for row in frame.to_dict("records")
-    ]
 
 
 def _estimates(frame: pd.DataFrame, name: str) -> list[str]:

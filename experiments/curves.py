@@ -12,7 +12,7 @@ import pandas as pd
 
 from archgym.errors import UsageError
 from archgym.runs import Runs
-from archgym.suite.problems import PROBLEMS, known
+from archgym.suite.problems import PROBLEMS, stored_facts
 
 from .gaps import gap_curves, suggest_seconds
 
@@ -27,10 +27,10 @@ class Optimum:
 
     Attributes:
         reward: of the best design.
-        exact: by enumeration; else it is the best of all runs at hand, and gaps are from that.
+        exact: by enumeration; else it is the best known: of all runs at hand, and of what the suite has stored.
         suite: name of the suite problem, or "".
         median_gap: of the feasible designs, where known: where a search that has found nothing is put.
-        known: what is stored with the suite problem: front, shares.
+        known: what is stored with the suite problem, if its optimum is exact: front, shares.
     """
 
     reward: float
@@ -41,17 +41,19 @@ class Optimum:
 
 
 def optima(runs: Runs) -> dict[str, Optimum]:
-    """Problem label -> its Optimum: exact for the suite's enumerated problems, else the best known among all runs.
+    """Problem label -> its Optimum: exact for the suite's enumerated problems, else the best known.
 
-    Problems on which no run found anything feasible are left out.
+    Problems outside the suite on which no run found anything feasible are left out.
     """
-    stored = {found["fingerprint"]: (name, found) for name in PROBLEMS if (found := known(name)) is not None}
+    stored = {found["fingerprint"]: (name, found) for name in PROBLEMS if (found := stored_facts(name)) is not None}
     best = runs.studies.groupby("problem")["best_reward"].max().dropna()
     out: dict[str, Optimum] = {}
     for label, problem in runs.problems.items():
         if problem.fingerprint in stored:
             name, found = stored[problem.fingerprint]
-            out[label] = Optimum(found["optimum"]["reward"], True, name, found["median_gap"], found)
+            reward, exact = found["optimum"]["reward"], found["optimum_kind"] == "exact"
+            reward = reward if exact else max(reward, best.get(label, reward))  # a run may beat the best known
+            out[label] = Optimum(reward, exact, name, found["median_gap"], found if exact else None)
         elif label in best:
             out[label] = Optimum(float(best[label]), False)
     return out

@@ -59,6 +59,28 @@ def anytime(runs: Runs | Curves, *, problem: str | None = None, evaluation_secon
     return figure
 
 
+def anytime_panels(runs: Runs | Curves) -> Figure:
+    """Gap over samples, one panel a problem: the median over seeds with its 95 % band."""
+    c = _as_curves(runs)
+    figure, panels = panel_for_each(c)
+    for i, panel in enumerate(panels):
+        x, gaps = _at_points(c.gaps[i : i + 1], c.suggest[i : i + 1], None)
+        for k, name in enumerate(c.agents):
+            _band(panel, x, gaps[:, k], k, name)
+        style.plain_log_axis(panel.xaxis)
+        style.gap_axis(panel.yaxis)
+        panel.set_ylim(bottom=0)
+        panel.set_xlim(max(2, c.budget) ** -0.02, max(2, c.budget) ** 1.02)  # also where nothing was found for long
+        panel.set_title(style.wrapped(c.titles[i], 34), fontsize=8)
+        panel.grid(True, alpha=0.25, linewidth=0.4)
+    for panel in panels[-columns_of(panels) :]:
+        panel.set_xlabel("samples")
+    figure.supylabel(GAP, fontsize=8)
+    style.legend_below(figure, panels[0])
+    style.title(figure, f"median, {len(c.seeds)} seeds, 95 % bands, {_conditions(c)}")
+    return figure
+
+
 def profiles(runs: Runs | Curves, *, budget: int | None = None) -> Figure:
     """Performance profiles: the share of runs with a gap up to tau, with 95 % bands."""
     c = _as_curves(runs)
@@ -84,14 +106,8 @@ def violins(runs: Runs | Curves, *, budget: int | None = None) -> Figure:
     """Distribution of the gaps over seeds after a budget, one panel a problem; every run is a point."""
     c = _as_curves(runs)
     final = _final(c, budget)
-    columns = min(3, len(c.problems))
-    rows = -(-len(c.problems) // columns)
-    width = style.COLUMN if columns == 1 else style.PAGE
-    figure, axes = style.new_figure(rows, columns, width=width, height=0.7 + 1.6 * rows, sharey=True)
-    for i, panel in enumerate(axes.flat):
-        if i >= len(c.problems):
-            panel.set_axis_off()
-            continue
+    figure, panels = panel_for_each(c, sharey=True)
+    for i, panel in enumerate(panels):
         for k, name in enumerate(c.agents):
             _violin(panel, final[i, k], k, name)
         panel.set_xticks([])
@@ -99,10 +115,9 @@ def violins(runs: Runs | Curves, *, budget: int | None = None) -> Figure:
         panel.margins(y=0.12)
         panel.set_title(style.wrapped(c.titles[i], 34), fontsize=8)
         panel.grid(True, axis="y", alpha=0.25, linewidth=0.4)
-    style.gap_axis(axes[0, 0].yaxis, scaled=True)
-    for panel in axes[:, 0]:
-        panel.set_ylabel(GAP)
-    style.legend_below(figure, axes[0, 0])
+    style.gap_axis(panels[0].yaxis, scaled=True)
+    figure.supylabel(GAP, fontsize=8)
+    style.legend_below(figure, panels[0])
     style.title(figure, f"{budget or c.budget} samples, {len(c.seeds)} seeds, {_conditions(c)}")
     return figure
 
@@ -144,6 +159,22 @@ def heat_map(runs: Runs | Curves, *, budget: int | None = None) -> Figure:
 
 def _as_curves(runs: Runs | Curves) -> Curves:
     return runs if isinstance(runs, Curves) else curves(runs)
+
+
+def columns_of(panels: Sequence[object]) -> int:
+    """How many panels stand in a row."""
+    return min(3, len(panels))
+
+
+def panel_for_each(c: Curves, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel a problem, up to three in a row."""
+    columns = columns_of(c.problems)
+    rows = -(-len(c.problems) // columns)
+    width = style.COLUMN if columns == 1 else style.PAGE
+    figure, axes = style.new_figure(rows, columns, width=width, height=0.7 + 1.6 * rows, sharey=sharey)
+    for panel in axes.flat[len(c.problems) :]:
+        panel.set_axis_off()
+    return figure, list(axes.flat[: len(c.problems)])
 
 
 def _final(c: Curves, budget: int | None) -> Floats:

@@ -19,6 +19,7 @@ from archgym.problem import Problem
 from archgym.registry import AGENTS, SIMULATORS, import_target
 from archgym.suite.problems import PROBLEMS
 from archgym.validation import validate
+from archgym.variant import split_variant
 from archgym.workload import Network, is_workload_file, load_workload, workload_names
 
 from .options import (
@@ -31,6 +32,7 @@ from .options import (
     print_json,
     problem_spec,
 )
+from .suite_table import show_suite
 from .tables import columns_table, make_console, number, space_table
 from .tables import show as show_table
 
@@ -60,6 +62,9 @@ def list_names(
     if as_json:
         print_json(chosen)
         return
+    if kind == "problems":
+        show_suite(make_console())
+        return
     for name, members in chosen.items():
         typer.echo(f"{name}: {', '.join(members)}")
 
@@ -72,7 +77,7 @@ def show(
     """Describe a simulator, a workload, an agent, or a problem and in how many designs each of its knobs matters."""
     console = make_console()
     is_target = ":" in what and "/" not in what  # an importable module:Class
-    is_problem = what in PROBLEMS or ("/" in what and not is_workload_file(what))
+    is_problem = split_variant(what)[0] in PROBLEMS or ("/" in what and not is_workload_file(what))
     if settings and not is_problem:
         raise UsageError(f"--set: expected a problem such as dram/stream/edp to describe with it, got '{what}'")
     if what in AGENTS.names() or (is_target and _is_agent(what)):

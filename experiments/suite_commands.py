@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +10,10 @@ import typer
 from archgym.errors import UsageError
 from archgym.executor import make_executor
 from archgym.problem import Problem
-from archgym.suite.build import build
-from archgym.suite.difficulty import BUDGETS, difficulty
-from archgym.suite.problems import PROBLEMS, known
+from archgym.suite.entry import SuiteProblem, earned_tier
+from archgym.suite.facts import facts, to_text
+from archgym.suite.problems import SUITE, VERSION
 from archgym.suite.tabulate import build_table
-from archgym.table import LARGEST
 from archgym.table_file import check_table_path, write_table
 
 from .options import (
@@ -29,7 +27,8 @@ from .options import (
     split_settings,
 )
 from .progress import StudyBar
-from .tables import make_console, show
+from .suite_table import show_suite, suite_data
+from .tables import make_console
 
 app = typer.Typer(help="Named problems and their exact optima.")
 
@@ -38,22 +37,9 @@ app = typer.Typer(help="Named problems and their exact optima.")
 def list_problems(as_json: JsonOption = False) -> None:
     """The suite's problems with what is known about them."""
     if as_json:
-        print_json({name: known(name) for name in PROBLEMS})
+        print_json(suite_data())
         return
-    rows = []
-    for name in PROBLEMS:
-        found = known(name)
-        if found is None:
-            rows.append([name, "", "", "", "", "not built yet"])
-        else:
-            share = [f"{found[f'within_{p}_percent']:.2e}" for p in (1, 5)]
-            gaps = found.get("random_gaps", {})
-            median = [f"{gaps[str(budget)]:.2%}" if str(budget) in gaps else "" for budget in BUDGETS]
-            best = f"{found['optimum']['reward']:.6f}"
-            rows.append([name, found["designs"], found["feasible"], *share, *median, best])
-    columns = [f"random gap @{budget}" for budget in BUDGETS]
-    header = ["problem", "designs", "feasible", "within 1 %", "within 5 %", *columns, "best reward"]
-    show(make_console(), "suite", header, rows)
+    show_suite(make_console())
 
 
 @app.command("build")
@@ -66,17 +52,19 @@ def build_problem(
     jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
     out: Annotated[Path | None, typer.Option(help="JSON file to write; default: print it.")] = None,
 ) -> None:
-    """Enumerate a problem: optimum, front, share of near-optimal designs, median gap of random search."""
-    ready = Problem(problem_spec(problem, workload, settings, limits))
-    workers = make_executor(executor, jobs)
-    with StudyBar(ready.space.size, f"enumerate {problem}") as bar:
+    """Find a problem's facts: optimum, front, share of near-optimal designs, what random search does.
+
+    A problem of the suite whose optimum cannot be enumerated is searched as its entry says; any other is enumerated.
+    """
+    spec = problem_spec(problem, workload, settings, limits)
+    ready, workers = Problem(spec), make_executor(executor, jobs)
+    entry = SUITE.get(problem) or SuiteProblem(problem, spec, "unrated")
+    with StudyBar(ready.space.size, f"facts of {problem}") as bar:
         try:
-            result = build(ready, executor=workers, on_chunk=bar.at)
+            result = facts(entry, VERSION, executor=workers, on_chunk=bar.at)
         finally:
             workers.close()
-    if ready.space.size <= LARGEST:
-        result["random_gaps"] = {str(budget): gap for budget, gap in difficulty(ready).random_gaps}
-    text = json.dumps(result, indent=1) + "\n"
+    text = to_text(result)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -84,9 +72,9 @@ def build_problem(
     part.write_text(text, encoding="utf-8")
     part.replace(out)
     typer.echo(
-        f"{problem}: {result['feasible']} of {result['distinct']} designs feasible, best reward "
-        f"{result['optimum']['reward']:.6f}, {result['within_1_percent']:.3%} within 1 %, "
-        f"{result['within_5_percent']:.3%} within 5 %, front of {len(result['front'])}; written to {out}"
+        f"{problem}: {entry.optimum} optimum {result['optimum']['value']:.6g}, {result['feasible_share']:.3%} "
+        f"feasible, {result['within_1_percent']:.3%} of them within 1 %; its facts make it "
+        f"{earned_tier(entry, result)}; written to {out}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -117,7 +118,7 @@ def _show_status(planned: Plan, folder: Path, part: Shard, problems: Problems, a
         print_json({"out": str(folder), "shard": str(part), **{s: counts[s] for s in STATES}, "failures": failed})
     else:
         typer.echo(f"{folder}: " + ", ".join(f"{counts[name]} {name}" for name in STATES))
-        _print_failures(failed, folder)
+        print_failures(failed, folder)
     return 0
 
 
@@ -133,10 +134,16 @@ def _show_outcome(outcome: Outcome, bar: SweepBar, as_json: bool) -> None:
     )
     for line in bar.leaders.lines()[:_SHOWN]:
         typer.echo(f"median best reward: {line}")
-    _print_failures(failed, outcome.out)
+    print_failures(failed, outcome.out)
 
 
-def _print_failures(failed: list[dict[str, Any]], folder: Path) -> None:
+def print_failures(failed: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """The first failures of a sweep, and where to read more; nothing if there are none.
+
+    Args:
+        failed: ``folder`` and ``error`` of each.
+        folder: of the sweep.
+    """
     for failure in failed[:_SHOWN]:
         typer.echo(f"failed: {failure['folder']}: {' '.join(failure['error'].split())}")
     if failed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -14,6 +15,9 @@ from rich.text import Text
 
 from archgym.problem import Problem
 from archgym.study import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WIDEST = 2000  # characters of a table; a narrower terminal wraps whole lines
 
@@ -58,6 +62,21 @@ def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Seq
 def columns_table(console: Console, title: str, columns: Mapping[str, Sequence[Any]]) -> None:
     """Print a table given as columns."""
     show(console, title, list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def markdown(title: str, columns: Mapping[str, Sequence[Any]]) -> str:
+    """A table given as columns, for a document; the title stands above it in bold."""
+    header = "| " + " | ".join(columns) + " |\n|" + "---|" * len(columns)
+    cells = [[str(v).replace("|", "\\|") for v in row] for row in zip(*columns.values(), strict=True)]
+    return "\n".join([f"**{title}**", "", header, *("| " + " | ".join(row) + " |" for row in cells)])
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as plain data for JSON; numbers that do not exist or are infinite are None."""
+    return [
+        {str(key): None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
 
 
 def key_metrics(problem: Problem) -> list[str]:

@@ -16,10 +16,10 @@ FOLDERS = {"archgym": "archgym", "simulators": "archgym.simulators", "agents": "
 LAYERS = (
     {"errors", "rng", "registry", "config", "kernel", "borrow"},
     {"parameter", "completions", "space"},
-    {"network", "topology", "trace", "trace_files", "trace_json", "workload", "workloads"}
+    {"network", "topology", "landscape", "trace", "trace_files", "trace_json", "workload", "workloads"}
     | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file", "reference_rows"},
     {"simulator", "agent", "proxies"},
-    {"problem"},
+    {"problem", "variant"},
     {"processes"},
     {"spec", "log", "logged_study", "runs", "dataset", "executor", "evaluator", "influence"},
     {"envs"},

@@ -28,7 +28,7 @@ def run(arguments, folder):
 def test_there_are_blocks_to_run():
     kinds = [kind for blocks in SECTIONS.values() for kind, _ in blocks]
     assert (kinds.count("python"), kinds.count("toml")) == (6, 1)
-    assert sum(len(commands(text)) for blocks in SECTIONS.values() for kind, text in blocks if kind == "bash") == 20
+    assert sum(len(commands(text)) for blocks in SECTIONS.values() for kind, text in blocks if kind == "bash") == 27
 
 
 @pytest.mark.parametrize("section", SECTIONS)

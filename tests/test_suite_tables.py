@@ -8,7 +8,7 @@ from archgym.problem import Problem, ProblemSpec
 from archgym.suite.problems import PROBLEMS
 from archgym.table_file import load_table, table_names
 
-NAMES = table_names()
+NAMES = [name for name in table_names() if name != "boom-iccad22"]  # whose simulator nobody has: see test_suite_boom
 
 
 def compare(name, n):
@@ -27,7 +27,7 @@ def compare(name, n):
 
 def test_every_table_serves_a_problem():
     used = {spec.sim["table"] for spec in PROBLEMS.values() if spec.simulator == "tabular"}
-    assert used == set(NAMES)
+    assert used == set(table_names())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.executor import Executor, Serial
+from archgym.objective import Term
 from archgym.pareto import front
 from archgym.problem import Problem
 
@@ -33,8 +35,8 @@ def build(
 
     Returns:
         Plain JSON data: ``designs`` (raw), ``distinct``, ``feasible``, ``optimum`` (design, metrics,
-        reward, number of designs that attain it), ``front`` (the terms' metrics as one Pareto front,
-        each with its design), ``within_1_percent`` and ``within_5_percent`` (share of the feasible
+        reward, value, number of designs that attain it), ``front`` (the terms' metrics as one Pareto front,
+        each point with the codes of one design), ``within_1_percent`` and ``within_5_percent`` (share of the feasible
         designs whose objective is at most that much worse), and the problem's fingerprint.
 
     Raises:
@@ -69,17 +71,11 @@ def build(
         "designs": problem.space.size,
         "distinct": distinct,
         "feasible": len(every),
-        "optimum": {**_row(problem, best, 0), "ties": int((every == top).sum())},
+        "optimum": {**optimum_row(problem, best, 0), "ties": int((every == top).sum())},
         "median_gap": top - float(np.median(every)),
         "within_1_percent": int((every >= top - math.log(1.01)).sum()) / len(every),
         "within_5_percent": int((every >= top - math.log(1.05)).sum()) / len(every),
-        "front": [
-            {
-                "design": problem.space.design(kept.codes[i]),
-                **{t.metric: float(kept.metrics[t.metric][i]) for t in terms},
-            }
-            for i in range(len(kept))
-        ],
+        "front": front_rows(problem, kept),
     }
 
 
@@ -91,16 +87,32 @@ def _better(best: Evaluation | None, evaluation: Evaluation) -> Evaluation | Non
     return evaluation.take(slice(i, i + 1))
 
 
-def _front(evaluation: Evaluation, terms: list[Any]) -> Evaluation:
+def _front(evaluation: Evaluation, terms: Sequence[Term]) -> Evaluation:
     columns = [math.copysign(1.0, t.weight) * evaluation.metrics[t.metric] for t in terms]
     values = np.where(evaluation.feasible[:, None], np.stack(columns, axis=1), np.nan)
     return evaluation.take(front(values))
 
 
-def _row(problem: Problem, evaluation: Evaluation, i: int) -> dict[str, Any]:
+def front_rows(problem: Problem, evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The objective's terms as one Pareto front, one design of each of its points: codes, metric -> value."""
+    terms = problem.objective.terms
+    kept, seen, rows = _front(evaluation, terms), set(), []
+    for i in range(len(kept)):
+        point = {t.metric: float(kept.metrics[t.metric][i]) for t in terms}
+        if tuple(point.values()) not in seen:
+            seen.add(tuple(point.values()))
+            rows.append({"codes": kept.codes[i].tolist(), **point})
+    return rows
+
+
+def optimum_row(problem: Problem, evaluation: Evaluation, i: int) -> dict[str, Any]:
+    """A design with everything about it; ``value`` is what is minimised, of a Pareto objective the product."""
+    row = evaluation.take(slice(i, i + 1))
+    objective = replace(problem.objective, pareto=False)
     return {
-        "design": problem.space.design(evaluation.codes[i]),
-        "codes": evaluation.codes[i].tolist(),
-        "reward": float(evaluation.reward[i]),
-        "metrics": {name: float(column[i]) for name, column in evaluation.metrics.items()},
+        "design": problem.space.design(row.codes[0]),
+        "codes": row.codes[0].tolist(),
+        "reward": float(row.reward[0]),
+        "value": float(objective.values(row.metrics)[0, 0]),
+        "metrics": {name: float(column[0]) for name, column in row.metrics.items()},
     }

@@ -44,6 +44,7 @@ class Difficulty:
         within_1_percent, within_5_percent: share of the feasible designs with a gap up to 0.01 or 0.05.
         random_gaps: (budget, median gap of random search after so many samples); infinite where most
             searches find nothing feasible.
+        random_success: (budget, share of the random searches that have found something feasible).
         front: the objective's terms as one Pareto front, sorted by the first: (design, metric -> value).
         ideal: best value of each term on the front.
         nadir: worst value of each term on the front.
@@ -59,6 +60,7 @@ class Difficulty:
     within_1_percent: float
     within_5_percent: float
     random_gaps: tuple[tuple[int, float], ...]
+    random_success: tuple[tuple[int, float], ...]
     front: tuple[tuple[dict[str, Level], dict[str, float]], ...]
     ideal: dict[str, float]
     nadir: dict[str, float]
@@ -110,7 +112,8 @@ def difficulty(
         raise UsageError(f"{problem.spec.label}: none of its {len(ranks)} designs is feasible")
     best = float(np.nanmin(values))
     gaps = np.where(feasible, (values - best) / abs(best), np.inf)
-    medians = np.sort(random_search_gaps(gaps, copies, budgets, runs=runs, seed=seed), axis=0)[runs // 2]
+    searches = random_search_gaps(gaps, copies, budgets, runs=runs, seed=seed)
+    medians = np.sort(searches, axis=0)[runs // 2]
     names = [t.metric for t in problem.objective.terms]
     signs = np.array([1.0 if t.weight > 0 else -1.0 for t in problem.objective.terms])
     kept = front(terms * signs)
@@ -133,6 +136,7 @@ def difficulty(
         float((gaps <= 0.01).sum() / feasible.sum()),
         float((gaps <= 0.05).sum() / feasible.sum()),
         tuple(zip(budgets, medians.tolist(), strict=True)),
+        tuple(zip(budgets, np.isfinite(searches).mean(axis=0).tolist(), strict=True)),
         tuple((design(i), point(i)) for i in kept.tolist()),
         dict(zip(names, (signs * (points * signs).min(axis=0)).tolist(), strict=True)),
         dict(zip(names, (signs * (points * signs).max(axis=0)).tolist(), strict=True)),

@@ -1,99 +1,78 @@
-"""Named problems with a frozen restriction, so that results can be compared between people.
+"""Named problems, frozen, so that results can be compared between people.
 
-A restriction never changes under its name; a new one gets a new name. Known optima stand beside this
-file, one JSON each, written by ``archgym suite build``.
+The lists stand in the modules beside this one, the facts of each problem in a JSON that ``archgym suite build NAME``
+writes. A problem never changes under its name without a new `VERSION`, upon which everything that is quoted is run
+again.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
 from archgym.errors import UnknownNameError, UsageError
 from archgym.problem import ProblemSpec
+from archgym.variant import split_variant
 
-_SIDES_12 = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
-_KIB_9 = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-_MEMORIES_4 = ("LPDDR4-3200 x32", "DDR4-2400 x64", "DDR4-2400 2x64", "HBM2 1 stack")
-_KIB_5 = (16, 64, 256, 512, 2048)
+from .entry import SuiteProblem
+from .mapping_problems import ACCELERATOR, MAPPING
+from .memory_problems import BOOM, MEMORY
+from .synthetic_problems import SYNTHETIC
+from .systolic_problems import SYSTOLIC
 
-_READS = ("stream", "random", "cloud-1", "cloud-2")
-_WRITES = ("gen-mixed", "gen-hotrow")
-_HARDER = (("edp", "edp"), ("p99", "p99"))
-_CONTENDED = ("gen-sources", "gen-strided")
+VERSION = 1
 
-
-def _controllers(trace: str, objective: str) -> ProblemSpec:
-    """Memory controllers, served by a table of the enumerated space."""
-    return ProblemSpec("tabular", (trace,), objective, sim={"table": f"dram-rl-{trace}"})
-
-
-def _modern(trace: str) -> ProblemSpec:
-    return ProblemSpec("tabular", (trace,), "edp", sim={"table": f"dram-ddr4-{trace}"})
-
-
-PROBLEMS: dict[str, ProblemSpec] = {
-    # 12 x 12 x 3 x 9^3 x 4 = 1,259,712 designs
-    "systolic-resnet50-edp-1m": ProblemSpec(
-        "systolic",
-        ("resnet50",),
-        "edp",
-        space={
-            "rows": _SIDES_12,
-            "cols": _SIDES_12,
-            "ifmap_sram": _KIB_9,
-            "filter_sram": _KIB_9,
-            "ofmap_sram": _KIB_9,
-            "memory": _MEMORIES_4,
-        },
-    ),
-    # 9 x 8 x 3 x 5^3 x 4 = 108,000 designs
-    "systolic-mobilenet_v2-edp-100k": ProblemSpec(
-        "systolic",
-        ("mobilenet_v2",),
-        "edp",
-        space={
-            "rows": (8, 12, 16, 24, 32, 64, 96, 128, 256),
-            "cols": (8, 16, 24, 32, 64, 96, 128, 256),
-            "ifmap_sram": _KIB_5,
-            "filter_sram": _KIB_5,
-            "ofmap_sram": _KIB_5,
-            "memory": _MEMORIES_4,
-        },
-    ),
-    # ArchGym's 442,368 memory controllers (DDR3-1600) on its four traces, which only read, and on two that write
-    **{f"dram-rl-{trace}-edp": _controllers(trace, "edp") for trace in _READS},
-    **{f"dram-rl-{trace}-{name}": _controllers(trace, objective) for trace in _WRITES for name, objective in _HARDER},
-    # DDR4-2400 with address maps, ranks, write buffer and row-hit cap: 8,640 designs
-    **{f"dram-ddr4-{trace}-edp": _modern(trace) for trace in _CONTENDED},
+SUITE: dict[str, SuiteProblem] = {
+    entry.name: entry for entry in (*SYSTOLIC, *MEMORY, *BOOM, *MAPPING, *ACCELERATOR, *SYNTHETIC)
 }
+PROBLEMS: dict[str, ProblemSpec] = {name: entry.spec for name, entry in SUITE.items()}
 
 
 def parse_problem(text: str, **options: Any) -> ProblemSpec:
-    """A suite problem by its name, or any problem as ``ProblemSpec.parse`` reads it.
+    """A suite problem by its name, or any problem as ``ProblemSpec.parse`` reads it; ``~N`` after it is variant N.
 
     Raises:
-        UsageError: neither; or options on a suite problem, which is frozen.
+        UsageError: neither; or options on a suite problem, which is frozen but for its variant.
         UnknownNameError: a name without a slash that is no suite problem; suggests the nearest.
     """
-    if text in PROBLEMS:
+    name, variant = split_variant(text)
+    if name in PROBLEMS:
+        variant = variant or options.pop("variant", 0)
         if any(options.values()):
-            raise UsageError(f"suite problem '{text}' is frozen: it takes no workload, --set sim/space or --limit")
-        return PROBLEMS[text]
+            raise UsageError(f"suite problem '{name}' is frozen: it takes no workload, --set sim/space or --limit")
+        return replace(PROBLEMS[name], variant=variant) if variant else PROBLEMS[name]
     if "/" not in text:
         raise UnknownNameError(
             "problem (expected simulator/workload/objective such as systolic/resnet50/edp, or a suite name)",
-            text,
+            name,
             PROBLEMS,
         )
     return ProblemSpec.parse(text, **options)
 
 
-def known(name: str) -> dict[str, Any] | None:
-    """What ``suite build`` found for a suite problem (optimum, front, shares), or None if never built."""
+def tier(name: str) -> str:
+    """ "headline", "easy", "tuning" or "unrated"; see `archgym.suite.entry`.
+
+    Raises:
+        UnknownNameError: no problem of the suite.
+    """
+    if name not in SUITE:
+        raise UnknownNameError("problem of the suite", name, SUITE)
+    return SUITE[name].tier
+
+
+def stored_facts(name: str) -> dict[str, Any] | None:
+    """What ``suite build`` found for a suite problem, exact or best known (`archgym.suite.facts`); None: not built."""
     file = resources.files("archgym.suite") / f"{name}.json"
     if not file.is_file():
         return None
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return content
+
+
+def known(name: str) -> dict[str, Any] | None:
+    """The facts of a suite problem whose optimum is exact; None for one whose optimum is only the best known."""
+    found = stored_facts(name)
+    return found if found is not None and found["optimum_kind"] == "exact" else None

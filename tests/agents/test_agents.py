@@ -6,6 +6,7 @@ import toys
 
 from archgym import rng
 from archgym.agent import Agent
+from archgym.agents.grid import Grid
 from archgym.errors import BudgetExhausted
 from archgym.evaluator import Evaluator
 from archgym.log import read_trials
@@ -13,6 +14,7 @@ from archgym.registry import AGENTS
 from archgym.space import DesignSpace, Parameter
 from archgym.spec import StudySpec
 from archgym.study import make_agent, replay, run
+from archgym.testing import check_agent
 
 ALL = AGENTS.names()
 WITHOUT_REPETITION = ("exhaustive", "genetic", "grid", "random")  # each asks for every canonical design at most once
@@ -56,6 +58,19 @@ def hills():
 
 
 # ---- every agent ---------------------------------------------------------------------------
+
+
+def test_who_pays_no_heed_to_the_budget():
+    """A grid spreads its levels over the budget; what the others declare is checked in test_conformance."""
+    assert [name for name in ALL if not AGENTS.load(name).anytime] == ["grid"]
+
+
+def test_the_conformance_check_finds_out_who_plans_with_the_budget():
+    class Claims(Grid):
+        anytime = True
+
+    with pytest.raises(AssertionError, match="declared anytime"):
+        check_agent(Claims)
 
 
 def test_the_built_in_agents_are_registered():

@@ -10,10 +10,11 @@ from written_studies import write_study
 
 import archgym
 from archgym.errors import UsageError
-from archgym.experiments import design_figures, figures
+from archgym.experiments import design_figures, figures, lottery_figures
 from archgym.experiments import figure_style as style
 from archgym.experiments.curves import curves
 from archgym.experiments.importance import importance
+from archgym.experiments.lottery import lottery
 from archgym.study import run
 
 SUITE, LABEL = "dram-ddr4-gen-strided-edp", "tabular/gen-strided/edp"
@@ -82,6 +83,7 @@ AGENTS = ("random", "genetic", "genetic (mutation=2.5, population=12)")
         (figures.anytime, ("samples", "gap", "IQM over 2 problems, 3 seeds", *AGENTS)),
         (lambda r: figures.anytime(r, problem=LABEL), (f"{SUITE}: median", *AGENTS)),
         (lambda r: figures.anytime(r, evaluation_seconds=(1e-3, 60)), ("evaluation = 0.001 s", "= 60 s", "time [s]")),
+        (figures.anytime_panels, ("samples", "gap", SUITE, "dram-rl-gen-hotrow-edp", "median, 3 seeds", *AGENTS)),
         (figures.profiles, ("share of runs", "60 samples", *AGENTS)),
         (figures.violins, (SUITE, "dram-rl-gen-hotrow-edp", "60 samples", *AGENTS)),
         (lambda r: figures.heat_map(r, budget=50), (SUITE, "all (IQM)", "50 samples", *AGENTS)),
@@ -90,16 +92,32 @@ AGENTS = ("random", "genetic", "genetic (mutation=2.5, population=12)")
         (lambda r: design_figures.best_designs(r, LABEL), ("optimum", "energy [J]", "AddressMapping", *AGENTS)),
         (lambda r: importance(r, LABEL, metrics=["energy"]), ("energy", "AddressMapping", "drop of")),
     ],
-    ids=["anytime", "one problem", "at a cost", "profiles", "violins", "heat map", "pareto", "parallel", "best",
-         "importance"],
+    ids=["anytime", "one problem", "at a cost", "panels", "profiles", "violins", "heat map", "pareto", "parallel",
+         "best", "importance"],
 )  # fmt: skip
 def test_figures_are_legible_and_name_what_they_show(runs, draw, labels):
     figure = draw(runs)
     text = legible(figure, labels)
-    if draw in (figures.anytime, figures.profiles, figures.violins):
+    if draw in (figures.anytime, figures.anytime_panels, figures.profiles, figures.violins):
         assert "track grey" in text
     assert style.COLUMN <= figure.get_figwidth() <= style.PAGE
     assert plt.get_fignums() == []  # nothing is left to pyplot
+
+
+@pytest.mark.parametrize("draw", [lottery_figures.spread, lottery_figures.best_of])
+def test_lottery_figures_are_legible_and_show_every_configuration(runs, draw):
+    found = [lottery(runs, agent) for agent in ("genetic", "random")]
+    figure = draw(found)
+    legible(figure, (SUITE, "dram-rl-gen-hotrow-edp", "60 samples, 3 seeds, track grey", "default"))
+    panel = figure.axes[found[0].curves.problem(LABEL)]
+    means = found[0].finals[found[0].curves.problem(LABEL)].mean(axis=1)  # two configurations, three seeds
+    if draw is lottery_figures.spread:
+        drawn = {m: [x.get_ydata().tolist() for x in panel.lines if x.get_marker() == m] for m in ("o", "*")}
+        assert drawn["o"][0] == pytest.approx(style.gap_scale(means).tolist())
+        assert drawn["*"][0] == pytest.approx([float(style.gap_scale(means[found[0].curves.agent("genetic")]))])
+    else:
+        (line,) = (x for x in panel.lines if x.get_label() == "genetic")
+        assert line.get_ydata()[0] == pytest.approx(means.mean())  # the best of one is any of them
 
 
 def test_curves_hold_the_medians(tmp_path):
