@@ -114,14 +114,13 @@ def read_study(path: Path, name: str, problems: dict[str, LoggedProblem]) -> Log
     timed = timed_asks(path)
     ranked = np.where(kept["feasible"], kept["reward"], -np.inf)
     best = int(np.argmax(ranked)) if kept["feasible"].any() else None
-    shown = ", ".join(f"{key}={value}" for key, value in sorted(spec.config.items()))
     row = {
         "study": name,
         "hash": header["hash"],
         "problem": problem.label,
         "fingerprint": problem.fingerprint,
         "agent": spec.agent,
-        "agent_label": f"{spec.agent} ({shown})" if shown else spec.agent,
+        "agent_label": spec.agent_label,
         **{f"config.{key}": value for key, value in spec.config.items()},
         **{key: getattr(spec, key) for key in ("budget", "batch", "track", "seed", "parent")},
         "samples": len(lines),

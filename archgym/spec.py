@@ -54,6 +54,12 @@ class StudySpec:
         if self.track not in TRACKS:
             raise UnknownNameError("track", self.track, TRACKS)
 
+    @property
+    def agent_label(self) -> str:
+        """The agent and its overridden hyperparameters: ``genetic (population=8)``."""
+        shown = ", ".join(f"{key}={value}" for key, value in sorted(self.config.items()))
+        return f"{self.agent} ({shown})" if shown else self.agent
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, the inverse of ``from_dict``."""
         return {

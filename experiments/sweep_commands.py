@@ -19,7 +19,7 @@ from .plan import Plan
 from .plan_file import load_plan
 from .sweep import Outcome, sweep
 from .sweep_folder import PLAN, STATES, Shard, read_failures, state, write_plan
-from .sweep_progress import SweepBar, agent_label
+from .sweep_progress import SweepBar
 from .sweep_tasks import Problems, tasks
 from .tables import make_console, show
 
@@ -77,7 +77,7 @@ def _file(plan: Path) -> Path:
 
 def _show_plan(planned: Plan, folder: Path, part: Shard, problems: Problems, as_json: bool) -> None:
     first = [
-        {"folder": str(task.folder), "problem": task.spec.problem.label, "agent": agent_label(task.spec)}
+        {"folder": str(task.folder), "problem": task.spec.problem.label, "agent": task.spec.agent_label}
         | {"budget": task.spec.budget, "seed": task.spec.seed}
         for task in islice(tasks(planned, folder, part, problems), _SHOWN)
     ]

@@ -38,7 +38,7 @@ class Leaders:
             return
         agents = self._bests.setdefault(_key(result.spec), {})
         best = float("-inf") if result.best is None else result.best
-        bisect.insort(agents.setdefault(agent_label(result.spec), []), best)
+        bisect.insort(agents.setdefault(result.spec.agent_label, []), best)
 
     def line(self, spec: StudySpec) -> str:
         """The leaders on the problem of a spec: ``"systolic/alexnet/edp @200: genetic 2.31 (12), random 2.1 (12)"``."""
@@ -52,12 +52,6 @@ class Leaders:
         medians = {agent: (_median(bests), len(bests)) for agent, bests in self._bests.get(key, {}).items()}
         ranked = sorted(medians.items(), key=lambda item: -item[1][0])[:_SHOWN]
         return f"{key[0]} @{key[1]}: " + ", ".join(f"{agent} {median:.4g} ({n})" for agent, (median, n) in ranked)
-
-
-def agent_label(spec: StudySpec) -> str:
-    """``genetic(population=8)``: an agent and what is not its default."""
-    config = ",".join(f"{key}={value}" for key, value in spec.config.items())
-    return f"{spec.agent}({config})" if config else spec.agent
 
 
 def _key(spec: StudySpec) -> tuple[str, int | None]:

@@ -429,7 +429,11 @@ def test_a_dry_run_counts_and_writes_nothing(capsys, tmp_path):
     assert status == 0
     assert (answer["studies"], answer["samples"]) == (N, N * 30)
     assert answer["simulation_seconds"] == pytest.approx(15 * 30 * (1e-3 + 1e-6))  # declared by Toy and by the table
-    assert [row["agent"] for row in answer["first"][:3]] == ["random", "genetic(population=4)", "genetic(population=8)"]
+    assert [row["agent"] for row in answer["first"][:3]] == [
+        "random",
+        "genetic (population=4)",
+        "genetic (population=8)",
+    ]
     assert f"{N} studies, {N * 30} samples" in call(capsys, "sweep", "plan.toml", "--dry-run", "--shard", "1/2")[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
