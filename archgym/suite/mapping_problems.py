@@ -75,14 +75,14 @@ ACCELERATOR = (
     SuiteProblem(
         "accelerator-alexnet-edp-5k",
         ProblemSpec("accelerator", ("alexnet",), "edp", space=_AROUND_EYERISS),
-        "unrated",
+        "easy",
         note="the mapper runs inside",
     ),
     SuiteProblem(
         "accelerator-alexnet-edp-11p",
         ProblemSpec("accelerator", ("alexnet",), "edp"),
-        "unrated",
-        Search(seeds=2, budget=2_000, random_runs=3),
+        "headline",
+        Search(seeds=2, budget=4_000, random_runs=5),
         note="the mapper runs inside",
     ),
 )
