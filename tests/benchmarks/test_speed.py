@@ -1,4 +1,4 @@
-"""Speed, reported and never asserted: run with ``pytest tests/benchmarks --benchmark-only``.
+"""Speed, reported and never asserted: run with ``pytest tests/benchmarks --benchmark-only -n 0``.
 
 Rates are in ``extra_info`` of each benchmark and are printed at the end; compare ratios measured in one run.
 Set NUMBA_NUM_THREADS=1 and OMP_NUM_THREADS=1; kernels here use one thread anyway.

@@ -1,4 +1,4 @@
-"""Speed of the DRAM simulator, reported and never asserted: ``pytest tests/benchmarks --benchmark-only``.
+"""Speed of the DRAM simulator, reported and never asserted: ``pytest tests/benchmarks --benchmark-only -n 0``.
 
 With ARCHGYM_DRAMSYS naming the published DRAMSys 4.0 binary (``sims/DRAM/binary/DRAMSys/DRAMSys`` of oss-arch-gym),
 that tool runs the same traces beside ours; the figures are CPU seconds, medians of three, compile excluded.
