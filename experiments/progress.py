@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from archgym.evaluator import Evaluator
 
 
-class StudyBar:
-    """A context manager whose ``update`` follows an evaluator.
+def columns(note: str) -> tuple[ProgressColumn, ...]:
+    """What a bar shows: label, bar, count, a note such as ``"best {task.fields[best]}"``, time gone and left."""
+    return (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn(note),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+
+
+class Bar:
+    """A context manager that shows a Progress while it is entered."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class StudyBar(Bar):
+    """A context manager whose ``evaluator`` follows a study, and ``at`` anything else.
 
     Args:
         total: samples of the budget.
@@ -21,27 +59,9 @@ class StudyBar:
 
     def __init__(self, total: int, label: str, *, quiet: bool = False) -> None:
         console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("best {task.fields[best]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-        )
+        note = "best {task.fields[best]}"
+        super().__init__(Progress(*columns(note), console=console, disable=quiet or not console.is_terminal))
         self._task = self._progress.add_task(label, total=total, best="-")
-
-    def __enter__(self) -> StudyBar:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def evaluator(self, evaluator: Evaluator) -> None:
         """Show where a study is."""

@@ -5,22 +5,14 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 from archgym.spec import StudySpec
 
+from .progress import Bar, columns
 from .sweep import StudyResult
 
 _SHOWN = 3
@@ -78,7 +70,7 @@ class _BarAndLeaders(Progress):
             yield Text(self.leaders.line(self.latest), no_wrap=True, overflow="ellipsis")
 
 
-class SweepBar:
+class SweepBar(Bar):
     """A context manager whose ``add`` follows a sweep, on a terminal only.
 
     Args:
@@ -89,33 +81,17 @@ class SweepBar:
 
     def __init__(self, total: int, label: str, *, quiet: bool = False) -> None:
         console = Console(stderr=True)
-        self._progress = _BarAndLeaders(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("failed {task.fields[failed]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
+        shown = _BarAndLeaders(
+            *columns("failed {task.fields[failed]}"), console=console, disable=quiet or not console.is_terminal
         )
-        self._task = self._progress.add_task(label, total=total, failed=0)
+        super().__init__(shown)
+        self.leaders, self._shown = shown.leaders, shown
+        self._task = shown.add_task(label, total=total, failed=0)
         self._failed: set[Path] = set()
-        self.leaders = self._progress.leaders
-
-    def __enter__(self) -> SweepBar:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def add(self, result: StudyResult) -> None:
         """Take in what became of one study."""
         self.leaders.add(result)
-        self._progress.latest = result.spec
+        self._shown.latest = result.spec
         (self._failed.add if result.error else self._failed.discard)(result.folder)
         self._progress.update(self._task, advance=result.state != "retry", failed=len(self._failed))

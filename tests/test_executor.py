@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from process_tree import alive, children
 from test_log_and_study import ALTERNATING, GREEDY, digest, study, trials
 
 import archgym.study
@@ -245,18 +246,6 @@ def start(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return process, children(process.pid)
-
-
-def children(pid):
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has its own
-    return [int(child) for task in tasks for child in task.read_text().split()]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

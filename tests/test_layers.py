@@ -199,6 +199,11 @@ def test_importing_archgym_loads_nothing_heavy(code):
     assert not [name for name in loaded if name.startswith(("archgym.simulators.", "archgym.agents."))]
 
 
+def test_the_command_line_starts_without_what_single_commands_need():
+    loaded = modules_after("import archgym.experiments.cli")
+    assert not [name for name in (*HEAVY, "pandas", "pyarrow") if name in loaded]
+
+
 def test_searching_loads_nothing_that_it_does_not_use():
     # A search on the systolic simulator needs no learning library and draws no picture.
     loaded = modules_after("import archgym\narchgym.run('systolic/alexnet/edp', 'random', budget=2)")

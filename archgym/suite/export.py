@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from archgym.errors import UsageError
 from archgym.problem import Problem
 from archgym.table import LARGEST
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _CHUNK = 32768
@@ -63,6 +64,8 @@ def export(
 
 
 def _frames(problem: Problem, on_chunk: Callable[[int, int], None] | None) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
     names, size, done = problem.constraint_names, problem.space.size, 0
     for codes in problem.space.enumerate(_CHUNK):
         e = problem.evaluate(codes)

@@ -628,9 +628,7 @@ def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Int
     if not ordered:
         return exists
     rounds, moved, channel = 1.0, False, False
-    _inside, positions = 1.0, 1.0
-    first = True
-    outer_positions = 1.0
+    positions, first = 1.0, True
     for l in range(c + 1, levels):
         order = (l * N_ORDERS + Z[8 * levels + l]) * 8
         for k in range(8):
@@ -653,7 +651,6 @@ def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Int
         return exists
     if channel:
         return rounds * exists
-    outer_positions = positions
     row = _CUM + 8 * c + 8
     words = V[row + N] * V[row + G] * V[row + C]  # one group's tile: what it may carry over at most
     for l in range(c + 1, levels):
@@ -663,7 +660,7 @@ def _input_bound(c: int, levels: int, sb: int, Z: Ints, U: Ints, A: Ints, O: Int
     for l in range(c + 1, levels):
         h *= U[sb + 8 * l + P] * U[sb + 8 * l + R]
         w *= U[sb + 8 * l + Q] * U[sb + 8 * l + S]
-    carried = words * h * w * outer_positions
+    carried = words * h * w * positions
     return float(exists + (rounds - 1.0) * max(0.0, exists - carried))
 
 

@@ -890,18 +890,9 @@ def _largest_axis(axis: int, inner: int, D: Ints, X: Ints, M: Ints, mode: int) -
         entry = at + 2 + n * _AXIS_FIELDS
         X[_INDEX + 3 * n], X[_INDEX + 3 * n + 1], X[_INDEX + 3 * n + 2] = X[entry + 5], X[entry + 1], X[entry + 4]
         n += 1
-    combinations, best = 1, 0
-    for k in range(n):
-        combinations *= X[_INDEX + 3 * k + 1]
-    for c in range(combinations):
-        p, r, rest = 0, 0, c
-        for k in range(n - 1, -1, -1):
-            digit = rest % X[_INDEX + 3 * k + 1]
-            rest //= X[_INDEX + 3 * k + 1]
-            if X[_INDEX + 3 * k + 2] == 0:
-                p += digit * X[_INDEX + 3 * k]
-            else:
-                r += digit * X[_INDEX + 3 * k]
+    best = 0
+    for c in range(_combinations(_INDEX, n, X)):
+        p, r = _position(c, 0, 0, _INDEX, n, X)
         if perfect and solid:
             start = p * step_p + r * step_r - pad
             here = min(start + span, rows) - max(start, 0)

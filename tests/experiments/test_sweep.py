@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import toys
+from process_tree import alive, children
 
 from archgym.agent import Agent
 from archgym.agents.random_search import RandomSearch
@@ -222,19 +223,11 @@ def start(*arguments, rows=0):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    lists = Path(f"/proc/{process.pid}/task").glob("*/children")
-    return process, [int(pid) for tasks in lists for pid in tasks.read_text().split()]
+    return process, children(process.pid)
 
 
 def count_rows():
     return sum(path.read_bytes().count(b"\n") for path in Path("slow").glob("*/trials.jsonl"))
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
