@@ -13,6 +13,7 @@ import orjson
 
 from archgym.errors import LogError
 from archgym.log import SPEC, TIMING, TRIALS, read_header, read_trials
+from archgym.problem import ProblemSpec
 from archgym.space import DesignSpace
 from archgym.spec import StudySpec
 
@@ -32,6 +33,8 @@ class LoggedProblem:
         objective: name, terms, limits and floor, as ``Objective.to_dict`` gives them.
         reference: metric -> value of the baseline design, for the objective's terms.
         baseline: the baseline design.
+        variant: 0, or the number of the disguise of the space.
+        variant_of: fingerprint of the problem without the disguise, which has the same optimum.
     """
 
     label: str
@@ -42,6 +45,8 @@ class LoggedProblem:
     objective: Mapping[str, Any]
     reference: Mapping[str, float]
     baseline: Mapping[str, Any]
+    variant: int
+    variant_of: str
 
     @property
     def terms(self) -> tuple[tuple[str, float], ...]:
@@ -99,7 +104,7 @@ def read_study(path: Path, name: str, problems: dict[str, LoggedProblem]) -> Log
     lines = read_trials(path) if (path / TRIALS).exists() else []  # a header alone: killed before the first row
     try:
         spec = StudySpec.from_dict(header["study"])
-        problem = problems.setdefault(header["problem"]["fingerprint"], _problem(header, spec.problem.label))
+        problem = problems.setdefault(header["problem"]["fingerprint"], _problem(header, spec.problem))
         codes = np.array([line["codes"] for line in lines], np.int64).reshape(len(lines), len(problem.space))
         kept: dict[str, npt.NDArray[Any]] = {
             "ask": np.array([line["ask"] for line in lines], np.int64),
@@ -142,10 +147,10 @@ def _check_lengths(lines: Sequence[Mapping[str, Any]], problem: LoggedProblem) -
             raise ValueError(f"row {line['trial']} has other metrics or constraints than {SPEC}")
 
 
-def _problem(header: Mapping[str, Any], label: str) -> LoggedProblem:
+def _problem(header: Mapping[str, Any], spec: ProblemSpec) -> LoggedProblem:
     p = header["problem"]
     return LoggedProblem(
-        label,
+        spec.label,
         p["fingerprint"],
         DesignSpace.from_dict(p["space"]),
         p["metrics"],
@@ -153,6 +158,8 @@ def _problem(header: Mapping[str, Any], label: str) -> LoggedProblem:
         p["objective"],
         p["reference"],
         p["baseline"],
+        spec.variant,
+        p.get("variant_of", p["fingerprint"]),
     )
 
 

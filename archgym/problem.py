@@ -209,6 +209,17 @@ class Problem:
     @functools.cached_property
     def fingerprint(self) -> str:
         """sha256 over everything that can change a number: versions, options and content, no paths or names."""
+        return self._digest(self.space.fingerprint)
+
+    @property
+    def variant_of(self) -> str:
+        """Fingerprint of the problem that this one is a variant of; its own if it is none.
+
+        Both have the same designs with the same metrics, hence the same optimum and Pareto front.
+        """
+        return self._digest(self._undisguised.fingerprint) if self.spec.variant else self.fingerprint
+
+    def _digest(self, space: str) -> str:
         content = {
             "simulator": [self.spec.simulator, self.simulator.version, configs.to_json(self.simulator.config)],
             "workloads": [w.fingerprint for w in self.workloads],
@@ -216,7 +227,7 @@ class Problem:
             "aggregate": [self.spec.aggregate, self._weights] if len(self.workloads) > 1 else [],
             "objective": self.objective.to_dict(),
             "baseline": self.baseline,
-            "space": self.space.fingerprint,
+            "space": space,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -322,7 +333,7 @@ class Problem:
 
     def _restricted(self) -> tuple[DesignSpace, list[npt.NDArray[np.int64]]]:
         levels: Any = self.spec.space  # converted by _normalised
-        space = self.full_space.restrict(levels) if levels else self.full_space
+        self._undisguised = space = self.full_space.restrict(levels) if levels else self.full_space
         if self.spec.variant:
             space = self.full_space.restrict(disguised(space, self.spec.variant))
         lift = [

@@ -93,6 +93,7 @@ class StudySpec:
             "study": self.to_dict(),
             "problem": {
                 "fingerprint": problem.fingerprint,
+                **({"variant_of": problem.variant_of} if self.problem.variant else {}),
                 "simulator_version": problem.simulator.version,
                 "workloads": {w.name: w.fingerprint for w in problem.workloads},
                 "space": problem.space.to_dict(),

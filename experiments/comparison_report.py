@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,9 +27,11 @@ Gap: `ln(f/f_opt)` of the best feasible design so far; 0 is the optimum, 0.05 is
 if nothing feasible has been found, or in so many runs that their mean or quantile is infinite. "Exact" optima were
 found by enumeration; where the optimum is "best known", gaps are from the best of these very runs (or from the best
 known of the suite, if that is better) and flatter everybody. "Within 1 %": share of the runs that end there. "Samples
-to feasible": median. "Duplicates": share of the samples that repeat a design of the same run. "ms/ask": time of the
-agent, measured while other studies may have run beside it. Intervals are 95 %: of medians between order statistics,
-of interquartile means by a bootstrap within problems.
+to feasible": median. "Limits met": share of the runs that have met every limit by one of so many samples; problems in
+which nothing else is asked are scored by this share and by the median of the samples until then, and have no gaps.
+"Duplicates": share of the samples that repeat a design of the same run. "ms/ask": time of the agent, measured while
+other studies may have run beside it. Intervals are 95 %: of medians between order statistics, of interquartile means
+by a bootstrap within problems, of shares after Wilson.
 """
 
 
@@ -65,13 +67,13 @@ def write_comparison(
     Raises:
         LogError: the folder cannot be written.
     """
-    by_problem, by_agent = (tables.markdown(title, columns) for title, columns in found.shown())
+    *by_problem, by_agent = (tables.markdown(title, columns) for title, columns in found.shown())
     c = found.curves
-    pages = [_part(c, range(i, min(i + _PANELS, len(c.problems)))) for i in range(0, len(c.problems), _PANELS)]
-    overall = {"profiles": figures.profiles(c), "heat-map": figures.heat_map(c)} if len(c.problems) > 1 else {}
-    numbers = [f"-{i + 1}" for i in range(len(pages))] if len(pages) > 1 else [""]
-    single = {f"curves{n}": figures.anytime_panels(page) for n, page in zip(numbers, pages, strict=True)}
-    single |= {f"violins{n}": figures.violins(page) for n, page in zip(numbers, pages, strict=True)}
+    graded = c.part(~c.satisfice)
+    overall = {"profiles": figures.profiles(c), "heat-map": figures.heat_map(c)} if len(graded.problems) > 1 else {}
+    single = {f"curves{n}": figures.anytime_panels(page) for n, page in _pages(graded)}
+    single |= {f"violins{n}": figures.violins(page) for n, page in _pages(graded)}
+    single |= {f"success{n}": figures.success_panels(page) for n, page in _pages(c.part(c.satisfice))}
     tests = [] if margin is None else non_inferiority_table(found, margin)
     title = f"{', '.join(c.agents)} on {len(c.problems)} problems" if len(c.problems) > 1 else c.titles[0]
     text = "\n\n".join(
@@ -84,7 +86,7 @@ def write_comparison(
             *([tables.markdown(_test_title(found, margin), _columns(tests))] if tests else []),
             *_links(overall),
             "## Problem by problem",
-            by_problem,
+            *by_problem,
             *_links(single),
             *([_own_studies(found)] if found.of_their_own else []),
             GLOSSARY,
@@ -119,7 +121,7 @@ def save(
 
 
 def print_comparison(console: Console, found: Comparison, written: Written) -> None:
-    """Both tables, the test if there is one, and where the report lies."""
+    """The tables, the test if there is one, and where the report lies."""
     found.print(console)
     if tests := written.data.get("non_inferiority"):
         console.print(_test_title(found, tests[0]["margin"]), style="bold", soft_wrap=True)
@@ -137,7 +139,12 @@ def print_place(console: Console, written: Written) -> None:
 
 
 def non_inferiority_table(found: Comparison, margin: float) -> list[dict[str, Any]]:
-    """One row for each other agent: whether ``found.against`` is worse than it by less than the margin."""
+    """One row for each other agent: whether ``found.against`` is worse than it by less than the margin.
+
+    None where all problems are scored by success: there is no gap to test.
+    """
+    if found.curves.satisfice.all():
+        return []
     tests = found.non_inferiority(found.against, margin)
     return [{"agent": name, **dataclasses.asdict(t), "shown": bool(t.shown)} for name, t in tests.items()]
 
@@ -178,13 +185,8 @@ def _read(path: Path) -> str:
         return "{}"
 
 
-def _part(c: Curves, places: range) -> Curves:
-    """Some of the problems."""
-    rows = list(places)
-    return dataclasses.replace(
-        c,
-        problems=tuple(c.problems[i] for i in rows),
-        gaps=c.gaps[rows],
-        rewards=c.rewards[rows],
-        suggest=c.suggest[rows],
-    )
+def _pages(c: Curves) -> Iterator[tuple[str, Curves]]:
+    """Problems in groups that fit a picture, and what to add to its name; nothing for no problem."""
+    starts = range(0, len(c.problems), _PANELS)
+    for i in starts:
+        yield f"-{i // _PANELS + 1}" if len(starts) > 1 else "", c.part(range(i, min(i + _PANELS, len(c.problems))))

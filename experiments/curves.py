@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from archgym.errors import UsageError
 from archgym.runs import Runs
-from archgym.suite.problems import PROBLEMS, stored_facts
+from archgym.suite.problems import SUITE, stored_facts
 
 from .gaps import gap_curves, suggest_seconds
 
@@ -28,9 +28,11 @@ class Optimum:
     Attributes:
         reward: of the best design.
         exact: by enumeration; else it is the best known: of all runs at hand, and of what the suite has stored.
-        suite: name of the suite problem, or "".
+        suite: name of the suite problem and ``~N`` of a variant, or "".
         median_gap: of the feasible designs, where known: where a search that has found nothing is put.
-        known: what is stored with the suite problem, if its optimum is exact: front, shares.
+        known: what is stored with the suite problem, if its optimum is exact: front, shares. Designs are given in
+            its codes, which are not those of a variant.
+        satisfice: meeting every limit is all that is asked; no gap is measured, success and samples are.
     """
 
     reward: float
@@ -38,22 +40,26 @@ class Optimum:
     suite: str = ""
     median_gap: float | None = None
     known: Mapping[str, Any] | None = None
+    satisfice: bool = False
 
 
 def optima(runs: Runs) -> dict[str, Optimum]:
     """Problem label -> its Optimum: exact for the suite's enumerated problems, else the best known.
 
-    Problems outside the suite on which no run found anything feasible are left out.
+    A variant has the optimum of the problem that it disguises. Problems outside the suite on which no run found
+    anything feasible are left out.
     """
-    stored = {found["fingerprint"]: (name, found) for name in PROBLEMS if (found := stored_facts(name)) is not None}
+    stored = {found["fingerprint"]: (name, found) for name in SUITE if (found := stored_facts(name)) is not None}
     best = runs.studies.groupby("problem")["best_reward"].max().dropna()
     out: dict[str, Optimum] = {}
     for label, problem in runs.problems.items():
-        if problem.fingerprint in stored:
-            name, found = stored[problem.fingerprint]
+        if problem.variant_of in stored:
+            name, found = stored[problem.variant_of]
             reward, exact = found["optimum"]["reward"], found["optimum_kind"] == "exact"
             reward = reward if exact else max(reward, best.get(label, reward))  # a run may beat the best known
-            out[label] = Optimum(reward, exact, name, found["median_gap"], found if exact else None)
+            title = f"{name}~{problem.variant}" if problem.variant else name
+            facts = found if exact else None
+            out[label] = Optimum(reward, exact, title, found["median_gap"], facts, SUITE[name].satisfice)
         elif label in best:
             out[label] = Optimum(float(best[label]), False)
     return out
@@ -105,6 +111,24 @@ class Curves:
     def titles(self) -> tuple[str, ...]:
         """How problems (problems,) are called in tables and pictures: by their name in the suite, if they have one."""
         return tuple(self.optima[p].suite or p for p in self.problems)
+
+    @property
+    def satisfice(self) -> npt.NDArray[np.bool_]:
+        """Per problem (problems,) whether it is scored by success; the others are by their gaps."""
+        return np.array([self.optima[p].satisfice for p in self.problems], np.bool_)
+
+    def part(self, problems: Sequence[int] | npt.NDArray[Any]) -> Curves:
+        """Some of the problems, by their places or by a mask."""
+        rows = np.arange(len(self.problems))[np.asarray(problems)].tolist()
+        names = tuple(self.problems[i] for i in rows)
+        return replace(
+            self,
+            problems=names,
+            gaps=self.gaps[rows],
+            rewards=self.rewards[rows],
+            suggest=self.suggest[rows],
+            studies=self.studies[self.studies["problem"].isin(names)].reset_index(drop=True),
+        )
 
     def agent(self, label: str) -> int:
         """The place of an agent.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from archgym.errors import UsageError
 from archgym.runs import Runs
 
 from . import figure_style as style
 from .curves import Curves, curves
 from .gaps import at_budgets, elapsed, on_time_grid
-from .intervals import median_interval
+from .intervals import median_interval, share_interval
 from .stats import iqm, iqm_interval, performance_profile
 
 Floats = npt.NDArray[np.float64]
@@ -78,6 +80,32 @@ def anytime_panels(runs: Runs | Curves) -> Figure:
     figure.supylabel(GAP, fontsize=8)
     style.legend_below(figure, panels[0])
     style.title(figure, f"median, {len(c.seeds)} seeds, 95 % bands, {_conditions(c)}")
+    return figure
+
+
+def success_panels(runs: Runs | Curves) -> Figure:
+    """Share of the runs that have met every limit, over samples, with 95 % bands; one panel a problem scored by it.
+
+    Raises:
+        UsageError: there is no such problem.
+    """
+    c = _as_curves(runs, graded=False)
+    figure, panels = panel_for_each(c)
+    points = _points(c.budget)
+    for i, panel in enumerate(panels):
+        for k, name in enumerate(c.agents):
+            found = np.isfinite(c.gaps[i, k][:, points - 1])
+            share = [share_interval(int(column.sum()), len(column)) for column in found.T]
+            _line(panel, points, np.array([(e.value, e.low, e.high) for e in share]), k, name)
+        style.plain_log_axis(panel.xaxis)
+        panel.set(ylim=(0, 1.02), xlim=(1, max(2, c.budget) ** 1.02))
+        panel.set_title(style.wrapped(c.titles[i], 34), fontsize=8)
+        panel.grid(True, alpha=0.25, linewidth=0.4)
+    for panel in panels[-columns_of(panels) :]:
+        panel.set_xlabel("samples")
+    figure.supylabel("all limits met, share of runs", fontsize=8)
+    style.legend_below(figure, panels[0])
+    style.title(figure, f"{len(c.seeds)} seeds, 95 % bands, {_conditions(c)}")
     return figure
 
 
@@ -157,8 +185,18 @@ def heat_map(runs: Runs | Curves, *, budget: int | None = None) -> Figure:
 # ---- inside ----------------------------------------------------------------------------
 
 
-def _as_curves(runs: Runs | Curves) -> Curves:
-    return runs if isinstance(runs, Curves) else curves(runs)
+def _as_curves(runs: Runs | Curves, *, graded: bool = True) -> Curves:
+    """The problems that are scored by gaps, or those scored by success."""
+    c = runs if isinstance(runs, Curves) else curves(runs)
+    part = c.part(c.satisfice != graded)
+    if not part.problems:
+        kind, other = ("gaps", "success: see success_panels") if graded else ("success", "gaps")
+        raise UsageError(f"figure: expected problems scored by {kind}, these are scored by {other}")
+    return part
+
+
+def _points(samples: int) -> npt.NDArray[np.int64]:
+    return np.unique(np.geomspace(1, samples, _POINTS).round().astype(np.int64))
 
 
 def columns_of(panels: Sequence[object]) -> int:
@@ -183,7 +221,7 @@ def _final(c: Curves, budget: int | None) -> Floats:
 
 
 def _conditions(c: Curves) -> str:
-    exact = all(c.optima[p].exact for p in c.problems)
+    exact = all(c.optima[p].exact or c.optima[p].satisfice for p in c.problems)
     return f"track {c.track}, batch {c.batch}" + ("" if exact else ", gaps from best known")
 
 
@@ -194,7 +232,7 @@ def _name(c: Curves, problem: str) -> str:
 def _at_points(gaps: Floats, suggest: Floats, cost: float | None) -> tuple[Floats, Floats]:
     """x (points,) and gaps (problems, agents, seeds, points): samples, or seconds at a declared cost."""
     samples = gaps.shape[-1]
-    points = np.unique(np.geomspace(1, samples, _POINTS).round().astype(np.int64))
+    points = _points(samples)
     if cost is None:
         return points.astype(np.float64), gaps[..., points - 1]
     times = elapsed(np.nan_to_num(suggest), cost)
@@ -210,14 +248,19 @@ def _band(panel: Axes, x: Floats, gaps: Floats, k: int, name: str) -> None:
     drawn = [i for i in range(len(x)) if not np.isnan(gaps[..., i]).any()]
     one = len(gaps) == 1
     found = [median_interval(gaps[0, :, i]) if one else iqm_interval(gaps[..., i], resamples=_RESAMPLES) for i in drawn]
-    value, low, high = np.array([(e.value, e.low, e.high) for e in found]).reshape(-1, 3).T
-    ok = np.isfinite(value)
-    known, looks = x[drawn][ok], style.look(k)
-    top = np.where(np.isfinite(high[ok]), high[ok], np.nanmax(value[ok], initial=0.0))
-    panel.fill_between(known, low[ok], top, color=looks.colour, alpha=0.15, linewidth=0)
+    _line(panel, x[drawn], np.array([(e.value, e.low, e.high) for e in found]).reshape(-1, 3), k, name)
+
+
+def _line(panel: Axes, x: npt.NDArray[Any], estimates: Floats, k: int, name: str) -> None:
+    """One agent's curve: values (points, 3) with the ends of their intervals; left out where infinite."""
+    ok = np.isfinite(estimates[:, 0])
+    value, low, high = estimates[ok].T
+    looks = style.look(k)
+    top = np.where(np.isfinite(high), high, np.nanmax(value, initial=0.0))
+    panel.fill_between(x[ok], low, top, color=looks.colour, alpha=0.15, linewidth=0)
     panel.plot(
-        known,
-        value[ok],
+        x[ok],
+        value,
         color=looks.colour,
         linestyle=looks.line,
         linewidth=style.LINE,

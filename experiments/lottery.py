@@ -93,7 +93,8 @@ def lottery(
         unfinished: see ``curves``.
 
     Raises:
-        UsageError: no such studies, or they differ in track, batch, budget or seeds.
+        UsageError: no such studies, or they differ in track, batch, budget or seeds, or all of their problems are
+            scored by success: those are left aside, there is no gap.
     """
     frame = runs.studies
     frame = frame[frame["agent"] == agent]
@@ -101,7 +102,9 @@ def lottery(
         raise UsageError(f"{runs.folder}: expected studies of agent '{agent}', found none")
     known = optima(runs) if known_optima is None else known_optima  # of all agents, not of this one
     c = curves(runs.select(frame), known_optima=known, unfinished=unfinished)
-    return Lottery(agent, c, _default(frame, agent))
+    if c.satisfice.all():
+        raise UsageError(f"{runs.folder}: a lottery measures gaps, {', '.join(c.titles)} is scored by success")
+    return Lottery(agent, c.part(~c.satisfice), _default(frame, agent))
 
 
 def quantile_of(values: Floats, i: int) -> float:

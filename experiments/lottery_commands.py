@@ -9,11 +9,23 @@ from typing import Annotated
 
 import typer
 
+from archgym.errors import UsageError
+from archgym.suite.problems import satisfices
+
 from .comparison_commands import BatchOption, JobsOption, ProblemsArgument, TrackOption, check_track
 from .configurations import configurations
 from .options import JsonOption, print_json
 from .plan import Grid, Plan, PlannedAgent
-from .planned_runs import check_at_least_one, chosen_problems, default_out, run_plan, whole_seeds, with_optimum, words
+from .planned_runs import (
+    by_name,
+    check_at_least_one,
+    chosen_problems,
+    default_out,
+    run_plan,
+    whole_seeds,
+    with_optimum,
+    words,
+)
 from .sweep_commands import print_failures
 from .sweep_tasks import Problems
 from .tables import make_console
@@ -42,7 +54,11 @@ def lottery_of_agents(
     check_at_least_one(configs=configs, seeds=seeds, budget=budget, batch=batch, jobs=jobs)
     check_track(track)
     names, built = words("--agents", agents), Problems()
-    plan = lottery_plan(problems, names, configs, seeds, budget, batch, track, draw, built)
+    wanted = by_name(problems)
+    graded = [name for name in wanted if not satisfices(name)]
+    if not graded:
+        raise UsageError(f"a lottery measures gaps, {wanted[0]} is scored by success: name another problem")
+    plan = lottery_plan(graded, names, configs, seeds, budget, batch, track, draw, built)
     folder = out or default_out("lottery", plan)
     command = ["archgym", "lottery", *problems, "--agents", ",".join(names), "--configs", str(configs)]
     command += ["--seeds", str(seeds), "--budget", str(budget), *["--batch", str(batch)] * (batch != 10)]
@@ -51,9 +67,10 @@ def lottery_of_agents(
     outcome, runs = run_plan(plan, folder, jobs=jobs, problems=built, again=again, quiet=as_json)
     if not as_json:
         print_failures([{"folder": str(r.folder), "error": r.error} for r in outcome.failed], folder)
+    left_out = [f"Left out: {name}, which is scored by success." for name in wanted if name not in graded]
     runs, notes = whole_seeds(runs)
     runs, more = with_optimum(runs)
-    found = write_lottery(runs, folder / "report", shlex.join(command), notes + more)
+    found = write_lottery(runs, folder / "report", shlex.join(command), left_out + notes + more)
     print_json(found.data) if as_json else print_lottery(make_console(), found)
     return 1 if outcome.failed else 0
 

@@ -103,11 +103,16 @@ def chosen_problems(names: Sequence[str], problems: Problems) -> tuple[ProblemSp
         UsageError: anything wrong with one of them.
     """
     specs: list[ProblemSpec] = []
-    for text in (each for name in names for each in _of_tier(name) or [name]):
+    for text in by_name(names):
         spec = problems.get(parse_problem(text)).spec
         if spec not in specs:
             specs.append(spec)
     return tuple(specs)
+
+
+def by_name(names: Sequence[str]) -> list[str]:
+    """Problems as on the command line, a tier replaced by its problems."""
+    return [each for name in names for each in _of_tier(name) or [name]]
 
 
 def _of_tier(name: str) -> list[str]:

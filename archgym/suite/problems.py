@@ -63,6 +63,12 @@ def tier(name: str) -> str:
     return SUITE[name].tier
 
 
+def satisfices(text: str) -> bool:
+    """Whether a name, with or without a variant, is that of a suite problem scored by success."""
+    entry = SUITE.get(split_variant(text)[0])
+    return entry is not None and entry.satisfice
+
+
 def stored_facts(name: str) -> dict[str, Any] | None:
     """What ``suite build`` found for a suite problem, exact or best known (`archgym.suite.facts`); None: not built."""
     file = resources.files("archgym.suite") / f"{name}.json"

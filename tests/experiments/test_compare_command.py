@@ -23,7 +23,7 @@ from archgym.experiments.comparison import compare
 from archgym.experiments.sweep_tasks import Problems
 from archgym.study import run
 from archgym.suite.problems import PROBLEMS as PROBLEMS_OF_THE_SUITE
-from archgym.suite.problems import tier
+from archgym.suite.problems import SUITE, tier
 
 PROBLEMS = ("toys:Toy/alexnet/edp", "dram-ddr4-gen-strided-edp")
 AGENTS = ("random", "genetic", "grid")
@@ -308,6 +308,20 @@ def test_a_problem_in_which_nothing_is_feasible_is_left_out(tmp_path, capsys, no
     assert {row["problem"].rpartition("/")[2] for row in found["by_problem"]} == {"edp"}
 
 
+def test_limits_to_meet_are_reported_as_success(tmp_path, capsys):
+    command = ("compare", "dram-rl-gen-hotrow-budgets", "--agents", "random,genetic", "--budgets", "10,20")
+    status, out, _ = call(capsys, *command, "--seeds", 2, "--margin", 0.1, "--out", tmp_path, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["by_problem"] == found["non_inferiority"] == []
+    assert [row["agent"] for row in found["by_success"]] == ["genetic", "random"]
+    assert all(0 <= row["success@20"] <= 1 for row in found["by_success"])
+    assert found["pictures"] == ["success.png"]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "limits met@20" in text
+    assert "(success.png)" in text
+
+
 def test_a_tier_is_all_its_problems():
     specs = planned_runs.chosen_problems(["easy", "dram-ddr4-gen-strided-edp"], Problems())
     assert len(specs) == len([name for name in PROBLEMS_OF_THE_SUITE if tier(name) == "easy"])
@@ -319,7 +333,7 @@ def test_gaps_are_from_the_suites_best_known_until_a_run_is_better(tmp_path, mon
     write_study(tmp_path / "a", [1.0, 4.0])
     (problem,) = archgym.load(tmp_path).problems.values()
     facts = {"fingerprint": problem.fingerprint, "optimum_kind": "best known", "optimum": {"reward": 5.0}}
-    monkeypatch.setattr("archgym.experiments.curves.PROBLEMS", {"here": None})
+    monkeypatch.setattr("archgym.experiments.curves.SUITE", {"here": SUITE["dram-ddr4-gen-strided-edp"]})
     monkeypatch.setattr("archgym.experiments.curves.stored_facts", lambda name: {**facts, "median_gap": 3.5})
     found = compare(archgym.load(tmp_path))
     assert found.curves.gaps.tolist() == [[[[4, 1]]]]

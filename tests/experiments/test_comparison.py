@@ -17,6 +17,8 @@ from archgym.experiments import lottery as lots
 from archgym.experiments.comparison import compare
 from archgym.experiments.curves import Optimum, curves, optima
 from archgym.experiments.intervals import Estimate
+from archgym.problem import Problem
+from archgym.suite.entry import SuiteProblem
 from archgym.suite.problems import known
 
 INF = math.inf
@@ -139,6 +141,86 @@ def test_hypervolume_of_pareto_objectives(tmp_path):
     assert table["hypervolume@1"].tolist() == pytest.approx([11 / 21, 11 / 21])
     assert table["hypervolume@2"].tolist() == pytest.approx([1, 11 / 21])
     assert "| 0.524 |" in compare(archgym.load(tmp_path), budgets=[1]).to_markdown()
+
+
+# ---- limits that only have to be met -------------------------------------------------------
+
+
+@pytest.fixture
+def limits(tmp_path, monkeypatch):
+    """Three seeds, four samples. genetic meets the limits at samples 2, 3, 1, random once, at sample 4.
+
+    Beside it a problem with gaps, where genetic ends at 0 and random 1 below the best.
+    """
+    met = toys.spec(objective="latency", limits="latency<=0.5")
+    entry = SuiteProblem("limits", met, "headline", satisfice=True)
+    facts = {"fingerprint": Problem(met).fingerprint, "optimum_kind": "exact", "optimum": {"reward": 9.0}}
+    monkeypatch.setattr("archgym.experiments.curves.SUITE", {"limits": entry})
+    monkeypatch.setattr("archgym.experiments.curves.stored_facts", lambda name: {**facts, "median_gap": 0.3})
+    found = {"genetic": (2, 3, 1), "random": (None, 4, None)}
+    for agent, firsts in found.items():
+        for seed, first in enumerate(firsts):
+            row = [1.0 if first and i + 1 >= first else None for i in range(4)]
+            write_study(tmp_path / f"l{agent}{seed}", row, agent=agent, seed=seed, problem=met, batch=2)
+            end = 3.0 if agent == "genetic" else 2.0
+            write_study(tmp_path / f"g{agent}{seed}", [0.0, 1.0, 1.0, end], agent=agent, seed=seed, batch=2)
+    return archgym.load(tmp_path)
+
+
+def test_limits_that_only_have_to_be_met_are_scored_by_success(limits):
+    found = compare(limits, budgets=[2, 4])
+    assert found.by_problem["problem"].nunique() == 1
+    assert found.curves.titles[found.curves.satisfice.argmax()] == "limits"
+    a, b = found.by_success.to_dict("records")
+    assert (a["agent"], a["problem"], a["track"], a["seeds"]) == ("genetic", "limits", "grey", 3)
+    assert (a["success@2"], a["success@4"], b["success@2"], b["success@4"]) == (2 / 3, 1, 0, 1 / 3)
+    assert a["success@2.low"] == pytest.approx(0.2077, abs=1e-4)  # Wilson, 2 of 3: (p + z2/2n -+ …)/(1 + z2/n)
+    assert [a[f"samples_to_feasible{k}"] for k in ("", ".low", ".high")] == [2, 1, 3]
+    assert [b[f"samples_to_feasible{k}"] for k in ("", ".low", ".high")] == [INF, 4, INF]
+    assert not any(name.startswith(("gap", "area", "solved")) for name in a)
+    one = found.by_agent.set_index("agent")
+    assert one["gap@4"].tolist() == [0, 1]  # of the other problem alone: 0.3 or infinite would show
+    assert one["success@4"].tolist() == [1, 1 / 3]
+    assert one["better"].tolist() == [0.5, 0]
+    assert one["feasible"].tolist() == [1, 4 / 6]
+
+
+def test_tables_of_success(limits):
+    text = compare(limits, budgets=[2, 4]).to_markdown()
+    assert "interquartile mean gap over 1 problems [95 %]; all limits met, 1 problems (track grey" in text
+    assert "| limits | random | 0 % [0 %, 56 %] | 33 % [6 %, 79 %] | none [4, none] |" in text
+    assert "NaN" not in compare(limits).to_json()
+
+
+def test_non_inferiority_takes_the_problems_with_gaps(limits):
+    (test,) = compare(limits).non_inferiority("genetic", 0.1).values()
+    assert test.difference == -1.0  # 0 against 1 with every seed; gaps to the limits problem's optimum are 8
+
+
+def test_success_alone(limits):
+    alone = limits.select("problem.str.contains('latency')")
+    found = compare(alone, budgets=[2, 4])
+    assert found.against == "genetic"
+    assert len(found.by_problem) == 0
+    assert "gap" not in found.to_markdown()
+    assert not [name for name in found.by_agent if name.startswith(("gap", "better", "solved"))]
+    with pytest.raises(UsageError, match="scored by success"):
+        found.non_inferiority("genetic", 0.1)
+    with pytest.raises(UsageError, match="lottery measures gaps, limits is scored by success"):
+        lots.lottery(alone, "genetic")
+
+
+def test_a_lottery_leaves_success_aside(limits):
+    assert lots.lottery(limits, "genetic").frame()["problem"].nunique() == 1
+
+
+def test_a_variant_has_the_optimum_of_what_it_disguises(tmp_path):
+    name = "dram-ddr4-gen-strided-edp"
+    archgym.run(f"{name}~3", "random", budget=20, out=tmp_path / "a")
+    (found,) = optima(archgym.load(tmp_path)).values()
+    assert found == Optimum(
+        known(name)["optimum"]["reward"], True, f"{name}~3", known(name)["median_gap"], known(name), False
+    )
 
 
 # ---- what cannot be compared -----------------------------------------------------------

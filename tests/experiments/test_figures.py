@@ -104,6 +104,22 @@ def test_figures_are_legible_and_name_what_they_show(runs, draw, labels):
     assert plt.get_fignums() == []  # nothing is left to pyplot
 
 
+def test_success_is_a_share_that_rises(tmp_path):
+    name = "dram-rl-gen-hotrow-budgets"
+    for seed in range(3):
+        archgym.run(name, "random", budget=200, seed=seed, out=tmp_path / str(seed))
+    runs = archgym.load(tmp_path)
+    figure = figures.success_panels(runs)
+    legible(figure, (name, "all limits met, share of runs", "track grey"))
+    (line,) = figure.axes[0].lines
+    met = sum(rewards[~np.isnan(rewards)].size > 0 for rewards in runs.rewards().values())
+    assert line.get_ydata()[-1] == met / 3
+    assert (np.diff(line.get_ydata()) >= 0).all()
+    for draw in (figures.anytime, figures.anytime_panels, figures.profiles, figures.violins, figures.heat_map):
+        with pytest.raises(UsageError, match="scored by gaps, these are scored by success"):
+            draw(runs)
+
+
 @pytest.mark.parametrize("draw", [lottery_figures.spread, lottery_figures.best_of])
 def test_lottery_figures_are_legible_and_show_every_configuration(runs, draw):
     found = [lottery(runs, agent) for agent in ("genetic", "random")]

@@ -184,6 +184,7 @@ def test_ctrl_c_names_the_command_that_goes_on(tmp_path, monkeypatch, capsys):
         ((PROBLEM, "--agents", "genetic", "--budget", "0"), "--budget: expected at least 1"),
         ((PROBLEM, "--agents", "genetic", "--track", "gray"), "did you mean grey"),
         (("toys:Toy/alexnet/epd", "--agents", "genetic"), "did you mean edp"),
+        (("dram-rl-gen-hotrow-budgets", "--agents", "genetic"), "measures gaps, dram-rl-gen-hotrow-budgets is scored"),
     ],
 )
 def test_bad_input_is_one_line_with_a_hint(capsys, tmp_path, monkeypatch, arguments, hint):
