@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from archgym import config as configs
 from archgym.agent import Agent
@@ -260,9 +261,7 @@ def _search(
     try:
         evaluator = Evaluator(problem, spec.budget, track=spec.track, log=log, executor=workers, seed=spec.seed)
         evaluator.on_ask = on_ask
-        if warm_start is not None:
-            agent.tell(warm_start.scalar() if spec.track == "scalar" else warm_start)
-        agent.run(evaluator)
+        _drive(agent, evaluator, warm_start)
     except BudgetExhausted:
         pass  # a library's own loop ran into the end of the budget
     except ReplayMismatch as error:
@@ -275,6 +274,15 @@ def _search(
         if log is not None:
             log.close()
     return Summary(spec, problem, evaluator.history(), None if out is None else Path(out))
+
+
+def _drive(agent: Agent, evaluator: Evaluator, warm_start: Evaluation | None = None) -> None:
+    """Let the agent search, on one thread of BLAS and OpenMP: sums that are split between threads differ in the last
+    bit, and no log may depend on the number of cores."""
+    with threadpool_limits(1):
+        if warm_start is not None:
+            agent.tell(warm_start.scalar() if evaluator.track == "scalar" else warm_start)
+        agent.run(evaluator)
 
 
 def _finished(spec: StudySpec, problem: Problem, out: Path) -> Summary | None:
@@ -416,7 +424,7 @@ def _replay_agent(folder: str | Path, spec: StudySpec, problem: Problem, lines: 
     evaluator = Evaluator(problem, spec.budget, track=spec.track, recorded=lines, seed=spec.seed)
     evaluator.on_ask = lambda running: _stop_at(running, end)
     with contextlib.suppress(BudgetExhausted, _LogEndsError):
-        agent.run(evaluator)
+        _drive(agent, evaluator)
     if evaluator.n_samples < end:
         raise ReplayMismatch(
             f"row {evaluator.n_samples}: the log goes on, the agent asks for nothing more", evaluator.n_samples

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import archgym
 from archgym.agent import Agent
@@ -40,6 +41,19 @@ class Alternating(Agent):
         codes = np.zeros((n, len(self.space)), np.int64)
         codes[:, 1] = np.arange(n) % 3 + (self.asked % 2)
         return codes
+
+    def tell(self, evaluation):
+        pass
+
+
+class Counting(Agent):
+    """Notes with how many threads its linear algebra would run."""
+
+    threads = ()
+
+    def ask(self, n):
+        Counting.threads = [pool["num_threads"] for pool in threadpool_info()]
+        return self.space.sample(n, self.rng)
 
     def tell(self, evaluation):
         pass
@@ -121,6 +135,19 @@ def copy_of(folder, tmp_path, name="copy"):
 
 
 # ---- the same log ------------------------------------------------------------------------
+
+
+def test_agents_calculate_on_one_thread(tmp_path):
+    """Whatever the process is set to: a sum that is split between threads rounds differently."""
+    with threadpool_limits(2):
+        before = [pool["num_threads"] for pool in threadpool_info()]
+        run(toys.spec(), f"{__name__}:Counting", budget=2, out=tmp_path / "s")
+        assert set(Counting.threads) == {1}
+        Counting.threads = ()
+        replay(tmp_path / "s", agent=True)
+        assert set(Counting.threads) == {1}
+        assert [pool["num_threads"] for pool in threadpool_info()] == before
+    assert 2 in before
 
 
 @pytest.mark.parametrize("simulator", ["toys:Toy", "toys:ToyOne", "toys:ToyNoise"])
