@@ -12,7 +12,7 @@ from rich.console import Console
 from archgym.problem import Problem
 from archgym.spec import StudySpec
 from archgym.study import Summary
-from archgym.suite.problems import PROBLEMS, known
+from archgym.suite.problems import PROBLEMS, known, name_of
 
 from .tables import best_trials, designs_table
 
@@ -47,7 +47,7 @@ def known_optimum(summary: Summary) -> float | None:
     """The exact best reward, if this is a problem of the suite that has been enumerated."""
     for name in PROBLEMS:
         found = known(name)
-        if found is not None and found["fingerprint"] == summary.problem.fingerprint:
+        if found is not None and found["fingerprint"] == summary.problem.variant_of:
             return float(found["optimum"]["reward"])
     return None
 
@@ -56,7 +56,8 @@ def print_study(console: Console, summary: Summary, folder: Path, pictures: list
     """Tables of the best designs and the front, then where everything lies."""
     samples = summary.samples
     console.print(
-        f"{summary.problem.spec.label}  {summary.spec.agent}  seed {summary.spec.seed}:  {len(samples)} samples, "
+        f"{name_of(summary.problem.spec)}  {summary.spec.agent}  seed {summary.spec.seed}  track "
+        f"{summary.spec.track}:  {len(samples)} samples, "
         f"{summary.n_unique} distinct, {int(samples.feasible.sum())} feasible",
         soft_wrap=True,
     )

@@ -11,6 +11,7 @@ from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 from archgym.spec import StudySpec
+from archgym.suite.problems import name_of
 
 from .progress import Bar, columns
 from .sweep import StudyResult
@@ -19,10 +20,10 @@ _SHOWN = 3
 
 
 class Leaders:
-    """Agents by their median best reward, for each problem and budget, as results come in."""
+    """Agents by their median best reward, for each problem, budget and track, as results come in."""
 
     def __init__(self) -> None:
-        self._bests: dict[tuple[str, int | None], dict[str, list[float]]] = {}
+        self._bests: dict[str, dict[str, list[float]]] = {}
 
     def add(self, result: StudyResult) -> None:
         """Take in one result; a study without a feasible sample counts as the worst."""
@@ -33,21 +34,21 @@ class Leaders:
         bisect.insort(agents.setdefault(result.spec.agent_label, []), best)
 
     def line(self, spec: StudySpec) -> str:
-        """The leaders on the problem of a spec: ``"systolic/alexnet/edp @200: genetic 2.31 (12), random 2.1 (12)"``."""
+        """The leaders on the problem of a spec: ``"boom-iccad22-pareto @200 grey: genetic 2.31 (12), …"``."""
         return self._line(_key(spec))
 
     def lines(self) -> list[str]:
-        """One line for each problem and budget."""
+        """One line for each problem, budget and track."""
         return [self._line(key) for key in self._bests]
 
-    def _line(self, key: tuple[str, int | None]) -> str:
+    def _line(self, key: str) -> str:
         medians = {agent: (_median(bests), len(bests)) for agent, bests in self._bests.get(key, {}).items()}
         ranked = sorted(medians.items(), key=lambda item: -item[1][0])[:_SHOWN]
-        return f"{key[0]} @{key[1]}: " + ", ".join(f"{agent} {median:.4g} ({n})" for agent, (median, n) in ranked)
+        return f"{key}: " + ", ".join(f"{agent} {median:.4g} ({n})" for agent, (median, n) in ranked)
 
 
-def _key(spec: StudySpec) -> tuple[str, int | None]:
-    return spec.problem.label, spec.budget
+def _key(spec: StudySpec) -> str:
+    return f"{name_of(spec.problem)} @{spec.budget} {spec.track}"
 
 
 def _median(ascending: list[float]) -> float:

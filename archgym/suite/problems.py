@@ -52,6 +52,13 @@ def parse_problem(text: str, **options: Any) -> ProblemSpec:
     return ProblemSpec.parse(text, **options)
 
 
+def name_of(spec: ProblemSpec) -> str:
+    """What people call a problem: its name in the suite, with the number of its variant, or else its label."""
+    plain = replace(spec, variant=0)
+    name = next((name for name, listed in PROBLEMS.items() if listed == plain), "")
+    return (f"{name}~{spec.variant}" if spec.variant else name) if name else spec.label
+
+
 def tier(name: str) -> str:
     """ "headline", "easy", "tuning" or "unrated"; see `archgym.suite.entry`.
 

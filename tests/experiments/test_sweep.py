@@ -27,6 +27,7 @@ from archgym.experiments.sweep_progress import Leaders
 from archgym.experiments.sweep_tasks import Problems, tasks
 from archgym.spec import StudySpec
 from archgym.study import load, replay, run
+from archgym.suite.problems import parse_problem
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and locks")
 TESTS = Path(__file__).parent.parent
@@ -451,4 +452,23 @@ def test_leaders_are_ranked_by_their_median(problems):
         for spec, best in zip(toy_studies(agent), values, strict=False):
             leaders.add(StudyResult(spec, Path(), "done", 20, best))
     leaders.add(StudyResult(spec, Path(), "failed", error="no luck"))
-    assert leaders.lines() == ["toys:Toy/w16/edp @20: genetic 2.5 (2), grid 2.4 (1), random 1 (3)"]
+    assert leaders.lines() == ["toys:Toy/w16/edp @20 grey: genetic 2.5 (2), grid 2.4 (1), random 1 (3)"]
+
+
+def test_leaders_of_different_problems_and_tracks_are_not_mixed():
+    """Two suite problems share the label systolic/resnet50/edp; a track shows an agent more than the other."""
+    leaders = Leaders()
+    for name, track in (
+        ("systolic-resnet50-edp-1m", "grey"),
+        ("systolic-resnet50-edp-22m", "grey"),
+        ("systolic-resnet50-edp-1m~2", "grey"),
+        ("systolic-resnet50-edp-1m", "scalar"),
+    ):
+        spec = StudySpec(parse_problem(name), "random", budget=5, track=track)
+        leaders.add(StudyResult(spec, Path(), "done", 5, 1.0))
+    assert leaders.lines() == [
+        "systolic-resnet50-edp-1m @5 grey: random 1 (1)",
+        "systolic-resnet50-edp-22m @5 grey: random 1 (1)",
+        "systolic-resnet50-edp-1m~2 @5 grey: random 1 (1)",
+        "systolic-resnet50-edp-1m @5 scalar: random 1 (1)",
+    ]
