@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from archgym.pareto import front
 from archgym.study import Summary
+from archgym.suite.problems import name_of
+
+from .figure_style import plain_log_axis
 
 
 def convergence(summary: Summary, path: Path) -> Path:
@@ -37,7 +39,7 @@ def convergence(summary: Summary, path: Path) -> Path:
     if not targets:
         axes.axhline(0.0, color="0.3", linewidth=0.8, linestyle=":")
     label = "reward  (target / distance)" if targets else "reward  (0 = baseline)"
-    axes.set(xlabel="samples", ylabel=label, title=summary.problem.spec.label)
+    axes.set(xlabel="samples", ylabel=label, title=name_of(summary.problem.spec))
     axes.set_title(f"{summary.spec.agent}, seed {summary.spec.seed}", loc="right", fontsize=9)
     axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path)
@@ -70,10 +72,9 @@ def pareto(summary: Summary, path: Path) -> Path | None:
             line(limit.value, color="0.3", linestyle="--", linewidth=0.8, label=str(limit))
     figure.colorbar(points, label="reward")
     labels = [f"{name} [{declared[name].unit}]" if declared[name].unit else name for name in names]
-    axes.set(xscale="log", yscale="log", xlabel=labels[0], ylabel=labels[1], title=summary.problem.spec.label)
+    axes.set(xlabel=labels[0], ylabel=labels[1], title=name_of(summary.problem.spec))
     for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
-        if values.max() > 10 * values.min():  # beyond a decade the labels of minor ticks collide
-            axis.set_minor_formatter(NullFormatter())
+        plain_log_axis(axis, float(np.log10(values.max() / values.min())), prefixes=True)
     axes.grid(True, which="both", alpha=0.2)
     axes.legend(fontsize=8)
     figure.savefig(path)
