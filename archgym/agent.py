@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from archgym import rng
 from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
+from archgym.objective import Objective
 from archgym.space import Codes, DesignSpace, Level
 
 
@@ -51,6 +52,9 @@ class Agent(ABC):
         batch: designs asked per step by the default loop.
         n_values: columns of ``Evaluation.values``; more than one means a Pareto objective.
         n_constraints: columns of ``Evaluation.violations``.
+        objective: on the grey track, how reward, values and the last violations follow from the metrics; an agent may
+            model metrics one by one and put the objective together afterwards. None on the scalar track.
+        cost_seconds: what the simulator declares for one evaluation; nobody measures it.
     """
 
     Config: ClassVar[type[Any]] = NoHyperparameters
@@ -68,6 +72,8 @@ class Agent(ABC):
         batch: int = 1,
         n_values: int = 1,
         n_constraints: int = 0,
+        objective: Objective | None = None,
+        cost_seconds: float = 0.0,
     ) -> None:
         self.space = space
         self.config = self.Config() if config is None else config
@@ -76,6 +82,8 @@ class Agent(ABC):
         self.batch = batch
         self.n_values = n_values
         self.n_constraints = n_constraints
+        self.objective = objective
+        self.cost_seconds = cost_seconds
         self.rng = rng.generator(seed, "agent")
 
     @abstractmethod

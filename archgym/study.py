@@ -239,6 +239,8 @@ def make_agent(spec: StudySpec, problem: Problem) -> Agent:
         batch=spec.batch,
         n_values=problem.objective.n_values if spec.track == "grey" else 1,
         n_constraints=len(problem.constraint_names) if spec.track == "grey" else 0,
+        objective=problem.objective if spec.track == "grey" else None,
+        cost_seconds=problem.cost_seconds,
     )
 
 

@@ -141,6 +141,8 @@ def _make(cls: type[Agent], config: dict[str, Any], problem: Problem, budget: in
         batch=batch,
         n_values=problem.objective.n_values if grey else 1,
         n_constraints=len(problem.constraint_names) if grey else 0,
+        objective=problem.objective if grey else None,
+        cost_seconds=problem.cost_seconds,
     )
 
 
