@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from archgym.space import Codes, DesignSpace
 
@@ -30,6 +31,10 @@ class Unseen:
     def add(self, codes: Codes) -> None:
         """Remember designs (n, d)."""
         self._keys.update(self._space.keys(self._space.canonical(codes)).tolist())
+
+    def knows(self, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Whether each of canonical designs (n, d) is remembered."""
+        return np.array([key in self._keys for key in self._space.keys(codes).tolist()], np.bool_)
 
     def claim(self, codes: Codes, n: int) -> Codes:
         """The first ``n`` new, allowed, canonical designs among ``codes``; they are remembered at once."""

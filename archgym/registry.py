@@ -118,6 +118,7 @@ AGENTS = Registry(
     "agent",
     "archgym.agents",
     {
+        "bayesian": "archgym.agents.bayesian:Bayesian",
         "exhaustive": "archgym.agents.exhaustive:Exhaustive",
         "genetic": "archgym.agents.genetic:Genetic",
         "grid": "archgym.agents.grid:Grid",

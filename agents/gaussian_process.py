@@ -1,0 +1,284 @@
+"""Gaussian processes on a lattice of designs: additive plus product kernels from tables over the levels.
+
+A parameter has few levels, so its correlations are a small table ``T_i``, and the covariance of two designs is made
+of d look-ups without an exponential per pair:
+
+    k(a, b) = s^2 * prod_i T_i[a_i, b_i] + c^2 * mean_i T_i[a_i, b_i]
+
+The product is an ordinary kernel with one length scale a parameter (automatic relevance determination); the mean is
+an additive model, whose main effects reach designs far from all data (D. Duvenaud, H. Nickisch, C. E. Rasmussen,
+"Additive Gaussian Processes", NIPS 2011). ``T_i`` is Matern 5/2 over an ordered parameter's levels (C. E. Rasmussen,
+C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006, eq. 4.17) and one number between any two levels
+of a categorical one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
+from scipy.optimize import minimize
+
+from archgym.kernel import kernel
+from archgym.space import Codes, DesignSpace, Parameter
+
+Floats = npt.NDArray[np.float64]
+
+_ROOT5 = math.sqrt(5.0)
+# Log-normal priors: mean and standard deviation of the logarithm.
+_LENGTH_SD = 0.8
+_SIGNAL = (0.0, 1.0)
+_ADDITIVE = (math.log(0.5), 1.0)
+_NOISE = (math.log(1e-3), 1.5)
+_NOISE_BOUNDS = (math.log(1e-6), math.log(0.3))
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """How far apart the levels of each parameter are.
+
+    Attributes:
+        distances: (d, L, L) distance of two levels: 0 to 1 from end to end of an ordered parameter, 1 between any
+            two of a categorical one; padded with 0 where a parameter has fewer levels.
+        categorical: (d,) bool.
+    """
+
+    distances: Floats
+    categorical: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, space: DesignSpace) -> Lattice:
+        """The lattice of a space: numeric levels that are all positive count by their logarithm."""
+        most = max((len(p.levels) for p in space.parameters), default=1)
+        distances = np.zeros((len(space), most, most))
+        for i, p in enumerate(space.parameters):
+            n = len(p.levels)
+            place = _coordinates(p)
+            apart = np.abs(place[:, None] - place[None]) if p.ordered else 1.0 - np.eye(n)
+            distances[i, :n, :n] = apart
+        return cls(distances, np.array([not p.ordered for p in space.parameters], np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    def tables(self, log_lengths: Floats) -> tuple[Floats, Floats]:
+        """Correlations (d, L, L) and their derivatives in the logarithm of the length scale."""
+        r = self.distances / np.exp(log_lengths)[:, None, None]
+        decay = np.exp(-_ROOT5 * r)
+        matern = (1.0 + _ROOT5 * r + 5.0 / 3.0 * r * r) * decay
+        slope = 5.0 / 3.0 * r * r * (1.0 + _ROOT5 * r) * decay
+        flat = np.exp(-r)  # between two levels of a categorical parameter
+        which = self.categorical[:, None, None]
+        return np.where(which, flat, matern), np.where(which, r * flat, slope)
+
+
+def _coordinates(p: Parameter) -> Floats:
+    """Places (n,) of the levels between 0 and 1."""
+    levels = np.arange(len(p.levels), dtype=np.float64)
+    if p.ordered and p.numeric and not isinstance(p.levels[0], bool):
+        values = np.array(p.levels, np.float64)
+        if (values > 0).all():
+            levels = np.log(values)
+    width = float(np.ptp(levels))
+    return (levels - levels.min()) / width if width > 0 else np.zeros(len(levels))
+
+
+@kernel
+def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -> Any:
+    """Covariances (len(a), len(b)) of designs given as codes."""
+    n, m, d = a.shape[0], b.shape[0], a.shape[1]
+    out = np.empty((n, m))
+    share = additive / d
+    for i in range(n):
+        for j in range(m):
+            whole, total = 1.0, 0.0
+            for k in range(d):
+                t = tables[k, a[i, k], b[j, k]]
+                whole *= t
+                total += t
+            out[i, j] = product * whole + share * total
+    return out
+
+
+@kernel
+def _covariance(a: Any, tables: Any, product: float, additive: float, noise: float) -> Any:
+    """Covariance matrix (n, n) of designs given as codes, with noise on its diagonal; its lower half."""
+    n, d = a.shape
+    out = np.zeros((n, n))
+    share = additive / d
+    for i in range(n):
+        for j in range(i):
+            whole, total = 1.0, 0.0
+            for k in range(d):
+                t = tables[k, a[i, k], a[j, k]]
+                whole *= t
+                total += t
+            out[i, j] = product * whole + share * total
+        out[i, i] = product + additive + noise
+    return out
+
+
+@kernel
+def _gradients(a: Any, tables: Any, slopes: Any, product: float, additive: float, weights: Any) -> Any:
+    """Sums over all pairs of weights (n, n) times derivatives of the covariance: d log lengths, log s, log c."""
+    n, d = a.shape
+    out = np.zeros(d + 2)
+    share = additive / d
+    for i in range(n):
+        for j in range(i + 1):
+            w = weights[i, j] if i == j else 2.0 * weights[i, j]
+            whole, total = 1.0, 0.0
+            for k in range(d):
+                t = tables[k, a[i, k], a[j, k]]
+                whole *= t
+                total += t
+            for k in range(d):
+                slope = slopes[k, a[i, k], a[j, k]]
+                if slope != 0.0:
+                    t = tables[k, a[i, k], a[j, k]]
+                    out[k] += w * slope * (product * whole / max(t, 1e-300) + share)
+            out[d] += 2.0 * w * product * whole
+            out[d + 1] += 2.0 * w * share * total
+    return out
+
+
+class GaussianProcess:
+    """Regression of one number on designs, hyperparameters at their maximum a posteriori.
+
+    Args:
+        lattice: of the space.
+        start: log hyperparameters (d + 3,) to begin the search from: lengths, s, c, noise; None for the prior's.
+
+    Attributes:
+        parameters: log hyperparameters (d + 3,) in use.
+    """
+
+    def __init__(self, lattice: Lattice, start: Floats | None = None) -> None:
+        self._lattice = lattice
+        d = len(lattice)
+        # Length scales grow with the square root of the dimension, so that correlations do not vanish (C. Hvarfner,
+        # E. O. Hellsten, L. Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024).
+        length = 0.5 * math.log(d) - 0.7
+        self._mean = np.array([*[length] * d, _SIGNAL[0], _ADDITIVE[0], _NOISE[0]])
+        self._sd = np.array([*[_LENGTH_SD] * d, _SIGNAL[1], _ADDITIVE[1], _NOISE[1]])
+        self.parameters: Floats = self._mean.copy() if start is None else start
+
+    def fit(self, codes: Codes, y: Floats, *, iterations: int) -> GaussianProcess:
+        """Take in observations.
+
+        Args:
+            codes: (n, d), n at least 1.
+            y: (n,) finite numbers of any scale.
+            iterations: steps of the search for hyperparameters; 0 keeps them.
+        """
+        self._codes = np.ascontiguousarray(codes, np.int64)
+        self._centre = float(y.mean())
+        self._scale = float(y.std()) or 1.0
+        z = (y - self._centre) / self._scale
+        if iterations > 0 and len(y) > 1:
+            low, high = self._mean - 4 * self._sd, self._mean + 4 * self._sd
+            low[-1], high[-1] = _NOISE_BOUNDS
+            found = minimize(
+                self._loss,
+                np.clip(self.parameters, low, high),
+                args=(z,),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=list(zip(low, high, strict=True)),
+                options={"maxiter": iterations, "maxfun": 2 * iterations + 5},
+            )
+            self.parameters = np.asarray(found.x, np.float64)
+        self._condition(z)
+        return self
+
+    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation (n,), in the units of y."""
+        rest = self._project(codes)
+        mean = self._centre + self._scale * (rest @ self._weights)
+        variance = self._prior - np.einsum("ij,ij->i", rest, rest)
+        return mean, self._scale * np.sqrt(np.maximum(variance, 1e-12))
+
+    def joint(self, codes: Codes) -> Posterior:
+        """The posterior of designs (n, d) together, for batches."""
+        rest = self._project(codes)
+        variance = np.maximum(self._prior - np.einsum("ij,ij->i", rest, rest), 1e-12)
+        return Posterior(self, codes, rest, self._centre + self._scale * (rest @ self._weights), variance)
+
+    def _project(self, codes: Codes) -> Floats:
+        """Rows (n, m): covariances with the data, times the inverse of the factor."""
+        product, additive = np.exp(2.0 * self.parameters[-3:-1])
+        cross = _covariances(np.ascontiguousarray(codes, np.int64), self._codes, self._tables, product, additive)
+        return np.asarray(cross @ self._inverse.T)
+
+    def _condition(self, z: Floats) -> None:
+        self._tables, _ = self._lattice.tables(self.parameters[:-3])
+        product, additive, noise = (float(v) for v in np.exp(2.0 * self.parameters[-3:]))
+        self._prior = product + additive
+        factor = _factor(_covariance(self._codes, self._tables, product, additive, noise))
+        self._inverse, info = dtrtri(factor, lower=1)
+        assert info == 0
+        self._weights = self._inverse @ z
+
+    def _loss(self, p: Floats, z: Floats) -> tuple[float, Floats]:
+        """Negative log posterior of the hyperparameters and its gradient (Rasmussen and Williams, eq. 5.9)."""
+        tables, slopes = self._lattice.tables(p[:-3])
+        product, additive, noise = (float(v) for v in np.exp(2.0 * p[-3:]))
+        factor = _factor(_covariance(self._codes, tables, product, additive, noise))
+        half, info = dpotri(factor, lower=1)
+        assert info == 0
+        precision = np.tril(half) + np.tril(half, -1).T
+        alpha = precision @ z
+        weights = 0.5 * (precision - np.outer(alpha, alpha))
+        gradient = np.empty(len(p))
+        gradient[:-1] = _gradients(self._codes, tables, slopes, product, additive, weights)
+        gradient[-1] = 2.0 * noise * float(np.trace(weights))
+        away = (p - self._mean) / self._sd
+        loss = 0.5 * float(z @ alpha) + float(np.log(np.diag(factor)).sum()) + 0.5 * float(away @ away)
+        return loss, gradient + away / self._sd
+
+
+class Posterior:
+    """Joint belief about some designs, updated as if one after the other had turned out as expected.
+
+    Attributes:
+        mean: (n,), in the units of y.
+    """
+
+    def __init__(self, process: GaussianProcess, codes: Codes, rest: Floats, mean: Floats, variance: Floats) -> None:
+        self.mean = mean
+        self._process, self._codes, self._rest, self._variance = process, codes, rest, variance
+
+    @property
+    def sd(self) -> Floats:
+        """Standard deviation (n,)."""
+        return self._process._scale * np.sqrt(self._variance)
+
+    def believe(self, i: int) -> None:
+        """Suppose that design i was observed at its mean: means stay, variances around it shrink.
+
+        The "kriging believer" of D. Ginsbourger, R. Le Riche, L. Carraro, 2010, as one more row of the factor.
+        """
+        p = self._process
+        product, additive = np.exp(2.0 * p.parameters[-3:-1])
+        codes = np.ascontiguousarray(self._codes, np.int64)
+        prior = _covariances(codes, codes[i : i + 1], p._tables, product, additive)[:, 0]
+        noise = math.exp(2.0 * p.parameters[-1])
+        row = (prior - self._rest @ self._rest[i]) / math.sqrt(self._variance[i] + noise)
+        self._rest = np.column_stack([self._rest, row])
+        self._variance = np.maximum(self._variance - row * row, 1e-12)
+
+
+def _factor(matrix: Floats) -> Floats:
+    """Lower Cholesky factor (n, n) of a covariance matrix, with as much jitter as it takes."""
+    jitter = 1e-8 * float(matrix[0, 0])
+    for _ in range(9):
+        factor, info = dpotrf(matrix, lower=1, clean=1)
+        if info == 0:
+            return np.asarray(factor)
+        matrix = matrix + jitter * np.eye(len(matrix))
+        jitter *= 10.0
+    raise AssertionError("a covariance matrix that no jitter makes positive definite")

@@ -1,0 +1,130 @@
+"""Gaussian processes on lattices, against the textbook's formulas written out with dense matrices."""
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from archgym.agents.gaussian_process import GaussianProcess, Lattice
+from archgym.space import DesignSpace, Parameter
+
+SPACE = DesignSpace(
+    [
+        Parameter("size", (1, 2, 4, 16)),
+        Parameter.integers("depth", 0, 4),
+        Parameter.categorical("kind", ("x", "y", "z")),
+        Parameter("alone", (7,)),
+    ]
+)
+LOGS = np.log([0.7, 1.3, 0.9, 1.0, 1.1, 0.6, 0.05])  # lengths, s, c, noise
+
+
+def matern(r):
+    """Rasmussen and Williams, eq. 4.17."""
+    return (1 + np.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-np.sqrt(5) * r)
+
+
+def covariance(a, b, logs=LOGS):
+    """The kernel written out for two designs, from the values of their levels."""
+    size = np.log([1, 2, 4, 16]) / np.log(16)
+    depth = np.arange(5) / 4
+    lengths, (s, c) = np.exp(logs[:4]), np.exp(logs[4:6])
+    parts = [
+        matern(abs(size[a[0]] - size[b[0]]) / lengths[0]),
+        matern(abs(depth[a[1]] - depth[b[1]]) / lengths[1]),
+        1.0 if a[2] == b[2] else np.exp(-1 / lengths[2]),
+        1.0,
+    ]
+    return s**2 * np.prod(parts) + c**2 * np.mean(parts)
+
+
+def matrix(a, b, logs=LOGS):
+    return np.array([[covariance(x, y, logs) for y in b] for x in a])
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    codes = SPACE.sample(12, rng)
+    return codes, codes @ [1.0, -2.0, 0.5, 0.0] + rng.normal(size=12), SPACE.sample(5, rng)
+
+
+def process(codes, y):
+    return GaussianProcess(Lattice.of(SPACE), LOGS.copy()).fit(codes, y, iterations=0)
+
+
+def test_numeric_levels_count_by_their_logarithm_and_categories_are_equally_far():
+    d = Lattice.of(SPACE).distances
+    assert d[0, 0, :4].tolist() == pytest.approx([0, 0.25, 0.5, 1])  # 1, 2, 4, 16
+    assert d[1, 0, :5].tolist() == pytest.approx([0, 0.25, 0.5, 0.75, 1])  # 0 has no logarithm
+    assert d[2, :3, :3].tolist() == (1 - np.eye(3)).tolist()
+    assert not d[3].any()
+
+
+def test_the_posterior_is_the_textbooks(data):
+    """mean = k K^-1 z and var = k** - k K^-1 k (eq. 2.25, 2.26), y being standardised."""
+    codes, y, fresh = data
+    mean, sd = process(codes, y).predict(fresh)
+    z, noise = (y - y.mean()) / y.std(), np.exp(2 * LOGS[-1])
+    k, full = matrix(fresh, codes), matrix(codes, codes) + noise * np.eye(12)
+    assert mean == pytest.approx(y.mean() + y.std() * (k @ np.linalg.solve(full, z)), rel=1e-9)
+    variance = np.diag(matrix(fresh, fresh) - k @ np.linalg.solve(full, k.T))
+    assert sd == pytest.approx(y.std() * np.sqrt(variance), rel=1e-7)
+
+
+def test_the_gradient_is_that_of_the_loss(data):
+    codes, y, _ = data
+    p = process(codes, y)
+    z = (y - y.mean()) / y.std()
+    start = LOGS + np.random.default_rng(1).normal(scale=0.1, size=7)
+    assert check_grad(lambda x: p._loss(x, z)[0], lambda x: p._loss(x, z)[1], start) < 1e-5
+
+
+def test_the_loss_is_the_negative_log_posterior(data):
+    codes, y, _ = data
+    p = process(codes, y)
+    z = (y - y.mean()) / y.std()
+    full = matrix(codes, codes) + np.exp(2 * LOGS[-1]) * np.eye(12)
+    prior = 0.5 * np.sum(((LOGS - p._mean) / p._sd) ** 2)
+    expected = 0.5 * z @ np.linalg.solve(full, z) + 0.5 * np.linalg.slogdet(full)[1] + prior
+    assert p._loss(LOGS, z)[0] == pytest.approx(expected, rel=1e-10)
+
+
+def test_believing_is_observing_the_mean(data):
+    """The joint posterior after `believe(i)` is that of a process which has seen design i at its mean."""
+    codes, y, fresh = data
+    before = process(codes, y)
+    joint = before.joint(fresh)
+    mean = joint.mean.copy()
+    joint.believe(2)
+    k, extended = matrix(fresh, np.vstack([codes, fresh[2:3]])), np.vstack([codes, fresh[2:3]])
+    full = matrix(extended, extended) + np.exp(2 * LOGS[-1]) * np.eye(13)
+    variance = np.diag(matrix(fresh, fresh) - k @ np.linalg.solve(full, k.T))
+    assert joint.sd == pytest.approx(y.std() * np.sqrt(variance), rel=1e-6)
+    assert joint.mean.tolist() == mean.tolist()
+
+
+def test_hyperparameters_find_the_parameter_that_matters():
+    """y depends on depth alone: its length scale becomes the shortest, and predictions are right."""
+    codes = SPACE.sample(40, np.random.default_rng(3))
+    y = np.sin(2.0 * codes[:, 1])
+    p = GaussianProcess(Lattice.of(SPACE)).fit(codes, y, iterations=60)
+    assert np.argmin(p.parameters[:3]) == 1
+    fresh = SPACE.sample(50, np.random.default_rng(4))
+    assert p.predict(fresh)[0] == pytest.approx(np.sin(2.0 * fresh[:, 1]), abs=0.05)
+
+
+@pytest.mark.parametrize(("codes", "y"), [([[0, 0, 0, 0]], [3.0]), ([[0, 0, 0, 0], [1, 1, 1, 0]], [2.0, 2.0])])
+def test_one_row_or_one_value_is_enough(codes, y):
+    mean, sd = (
+        GaussianProcess(Lattice.of(SPACE))
+        .fit(np.array(codes), np.array(y), iterations=10)
+        .predict(np.array([[3, 4, 2, 0]]))
+    )
+    assert mean[0] == pytest.approx(y[0])
+    assert sd[0] > 0
+
+
+def test_equal_rows_with_different_values_do_not_break_the_factor():
+    codes = np.zeros((20, 4), np.int64)
+    p = GaussianProcess(Lattice.of(SPACE)).fit(codes, np.arange(20.0), iterations=20)
+    assert p.predict(codes[:1])[0][0] == pytest.approx(9.5, abs=0.5)
