@@ -18,7 +18,9 @@ from archgym.space import Codes, DesignSpace, Level
 from .founders import founders
 from .improvement import Chebyshev, log_expected_improvement
 from .neighbourhood import Neighbourhood
+from .ranking import ranks
 from .surrogate import Belief, Surrogate
+from .told import Told
 from .unseen import Unseen
 
 Floats = npt.NDArray[np.float64]
@@ -86,29 +88,25 @@ class Bayesian(Agent):
         self._draws = self.rng.standard_normal((_DRAWS, len(self._surrogate.weights)))
         self._asked = 0
         self._founders = founders(space, self._surrogate.lattice, self.config.initial, self.rng)
-        self._seen: Evaluation | None = None  # distinct canonical designs
+        self._told = Told(space)
         self._fitted = self._tuned = 0  # observations at the last fit, and at the last search for hyperparameters
 
     def ask(self, n: int) -> Codes:
         """``n`` new designs (k, d): founders, then proposals; fewer only when the space runs out."""
-        known = 0 if self._seen is None else len(self._seen)
-        start = max(self._asked, known)  # designs that are told before anything is asked take the founders' place
+        seen = self._told.rows
+        start = max(self._asked, len(self._told))  # a warm start takes the founders' place
         first = self._founders[start : start + n]
         out = self._completed(first, len(first))
         if len(first) < n:
-            proposed = out[:0] if self._seen is None else self._propose(self._seen, n - len(first))
+            proposed = out[:0] if seen is None else self._propose(seen, n - len(first))
             out = np.concatenate([out, self._completed(proposed, n - len(first))])
         self._asked += len(out)
         return out
 
     def tell(self, evaluation: Evaluation) -> None:
         """Take in observations; a design that comes again is not counted twice."""
-        codes = self.space.canonical(evaluation.codes)
-        self._unseen.add(codes)
-        told = replace(evaluation, codes=codes)
-        seen = told if self._seen is None else Evaluation.concatenate([self._seen, told])
-        _, first = np.unique(self.space.keys(seen.codes), return_index=True)
-        self._seen = seen if len(first) == len(seen) else seen.take(np.sort(first))
+        self._unseen.add(evaluation.codes)
+        self._told.add(evaluation)
 
     # ---- inside ------------------------------------------------------------------------
 
@@ -119,7 +117,7 @@ class Bayesian(Agent):
 
     def _propose(self, seen: Evaluation, n: int) -> Codes:
         """``n`` designs, or fewer, that are worth a sample, chosen one after the other."""
-        order = _best_first(seen)
+        order = np.lexsort(ranks(seen).T[::-1])
         self._fit(seen, order)
         criteria = self._criteria(seen, n)
         pool = self._fresh(self._candidates(seen, order))
@@ -226,12 +224,3 @@ def _top(scores: Floats, n: int) -> npt.NDArray[np.int64]:
     """Columns of the ``n`` best by any row of scores (k, m), about as many by each."""
     each = -(-n // len(scores))
     return np.unique(np.argsort(-scores, axis=1, kind="stable")[:, :each])
-
-
-def _best_first(seen: Evaluation) -> npt.NDArray[np.int64]:
-    """Rows (n,) by reward, infeasible ones last and by how much they violate."""
-    violation = np.where(seen.feasible, 0.0, 1.0)
-    if seen.violations.shape[1]:
-        excess = np.maximum(np.nan_to_num(seen.violations, nan=1.0, posinf=1e9), 0.0).sum(axis=1)
-        violation += np.where(seen.feasible, 0.0, excess)
-    return np.lexsort((-seen.reward, violation))

@@ -16,10 +16,12 @@ import numpy as np
 
 from archgym.agent import Agent
 from archgym.errors import UsageError
-from archgym.evaluation import Evaluation
+from archgym.evaluation import Evaluation, Floats
 from archgym.space import Codes, DesignSpace, Level
 
+from .ranking import ranks
 from .unseen import Unseen
+from .variation import Variation
 
 _TRIES = 10
 
@@ -68,10 +70,10 @@ class Genetic(Agent):
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
         super().__init__(space, config, **study)
         self._unseen = Unseen(space)
-        self._ordered = np.array([p.ordered for p in space.parameters])
+        self._variation = Variation(space)
         self._founders = self.config.population
         self._codes = np.empty((0, len(space)), np.int64)  # survivors, best first
-        self._rank = np.empty((0, 2))  # (violation, -reward), both minimised
+        self._rank: Floats = np.empty((0, 2))
 
     def ask(self, n: int) -> Codes:
         """``n`` new designs (k, d): founders first, then children; fewer only when the space runs out."""
@@ -89,31 +91,17 @@ class Genetic(Agent):
 
     def tell(self, evaluation: Evaluation) -> None:
         """Merge into the population; only the best survive."""
-        self._unseen.add(evaluation.codes)
-        violation = np.where(evaluation.feasible, 0.0, 1.0)
-        if evaluation.violations.shape[1]:
-            excess = np.nan_to_num(evaluation.violations, nan=1.0, posinf=1e9)
-            violation += np.where(evaluation.feasible, 0.0, np.maximum(excess, 0.0).sum(axis=1))
-        rank = np.stack([violation, -evaluation.reward], axis=1)
-        codes = np.concatenate([self._codes, self.space.canonical(evaluation.codes)])
-        rank = np.concatenate([self._rank, rank])
+        codes = np.concatenate([self._codes, self._unseen.add(evaluation.codes)])
+        rank = np.concatenate([self._rank, ranks(evaluation)])
         _, first = np.unique(self.space.keys(codes), return_index=True)
-        first = np.sort(first)
+        first.sort()
         order = first[np.lexsort(rank[first].T[::-1])][: self.config.population]
         self._codes, self._rank = codes[order], rank[order]
 
     def _children(self, n: int, boldness: int) -> Codes:
         """``n`` children; where they keep being known designs, the caller makes mutation bolder."""
-        d, rng, c = len(self.space), self.rng, self.config
-        contestants = rng.integers(0, len(self._codes), size=(n, 2, c.tournament))
+        c = self.config
+        contestants = self.rng.integers(0, len(self._codes), size=(n, 2, c.tournament))
         mother, father = self._codes[contestants.min(axis=2)].transpose(1, 0, 2)  # survivors are sorted: best wins
-        mixed = (rng.random((n, 1)) < c.crossover) & (rng.random((n, d)) < 0.5)
-        child = np.where(mixed, father, mother)
-        mutated = rng.random((n, d)) < boldness * c.mutation / d
-        mutated[np.arange(n), rng.integers(0, d, size=n)] |= ~mixed.any(axis=1)  # a clone is never useful
-        jump = (child + 1 + rng.integers(0, np.maximum(self.space.nvec - 1, 1), size=(n, d))) % self.space.nvec
-        moved = child + np.where(rng.random((n, d)) < 0.5, -1, 1)
-        moved = np.where((moved < 0) | (moved >= self.space.nvec), 2 * child - moved, moved)  # reflect at the ends
-        moved = np.clip(moved, 0, self.space.nvec - 1)
-        small = self._ordered & (rng.random((n, d)) < c.step)
-        return np.asarray(np.where(mutated, np.where(small, moved, jump), child), np.int64)
+        mutation = boldness * c.mutation
+        return self._variation.children(mother, father, self.rng, crossover=c.crossover, mutation=mutation, step=c.step)

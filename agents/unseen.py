@@ -23,14 +23,16 @@ class Unseen:
         self._space = space
         self._keys: set[Any] = set()
         self._blocks = space.enumerate()
-        self._block = np.empty((0, len(space)), np.int64)
+        self._none = self._block = np.empty((0, len(space)), np.int64)
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, codes: Codes) -> None:
-        """Remember designs (n, d)."""
-        self._keys.update(self._space.keys(self._space.canonical(codes)).tolist())
+    def add(self, codes: Codes) -> Codes:
+        """Remember designs (n, d); returned in their canonical form."""
+        canonical = self._space.canonical(codes)
+        self._keys.update(self._space.keys(canonical).tolist())
+        return canonical
 
     def knows(self, codes: Codes) -> npt.NDArray[np.bool_]:
         """Whether each of canonical designs (n, d) is remembered."""
@@ -55,11 +57,13 @@ class Unseen:
 
         Where random draws keep hitting known designs, the remaining ones follow in enumeration order.
         """
+        if n == 0:
+            return self._none
         parts = [self.claim(self._space.sample(n, rng), n)]
         for _ in range(_TRIES):
             missing = n - sum(map(len, parts))
             if missing == 0:
-                break
+                return np.concatenate(parts)
             parts.append(self.claim(self._space.sample(4 * missing, rng), missing))
         parts.append(self._in_order(n - sum(map(len, parts))))
         return np.concatenate(parts)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import small_models
 
 from archgym.envs.registration import IDS
 from archgym.registry import AGENTS, SIMULATORS
@@ -67,9 +68,15 @@ def test_systolic_in_compat_mode():
     check_simulator(cls(cls.Config(compat="scalesim-3.0.0")), load_workload("alexnet"), n=20)
 
 
-@pytest.mark.parametrize("agent", AGENTS.names())
+@pytest.mark.parametrize("agent", [name for name in AGENTS.names() if name not in small_models.MODELS])
 def test_agents(agent):
     check_agent(agent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", small_models.MODELS)
+def test_agents_that_fit_models(agent):
+    check_agent(agent, **small_models.MODELS[agent])
 
 
 @pytest.mark.parametrize("options", [{}, {"episode": "refine", "horizon": 3}, {"track": "scalar"}])

@@ -28,7 +28,7 @@ LAYERS = (
 LAYER = {part: i for i, layer in enumerate(LAYERS) for part in layer}
 BELOW_SIMULATOR = {part for part, i in LAYER.items() if i < LAYER["simulator"]}
 MAPPED = tuple(FOLDERS.values())[1:]  # top-level folders: archgym.agents.x is not where the file agents/x.py stands
-HEAVY = ("torch", "ray", "optuna", "sklearn", "skopt", "matplotlib")
+HEAVY = ("torch", "ray", "optuna", "cmaes", "pymoo", "botorch", "sklearn", "skopt", "matplotlib")
 
 
 def sources():

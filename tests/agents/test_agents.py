@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import toys
+from small_models import MODELS
 
 from archgym import rng
 from archgym.agent import Agent
@@ -16,9 +17,18 @@ from archgym.spec import StudySpec
 from archgym.study import make_agent, replay, run
 from archgym.testing import check_agent
 
-ALL = AGENTS.names()
-WITHOUT_REPETITION = ("exhaustive", "genetic", "grid", "random")  # each asks for every canonical design at most once
-SEEDED = ("genetic", "random")
+COSTLY = tuple(name for name in MODELS if name != "bayesian")  # libraries' models: seconds a test
+
+
+def each(names):
+    """As parameters of a test, the costly ones marked slow."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in COSTLY else name for name in names]
+
+
+ALL = each(AGENTS.names())
+# Each asks for every canonical design at most once, and knows what it was told; all but two depend on the seed.
+WITHOUT_REPETITION = tuple(name for name in AGENTS.names() if name not in COSTLY)
+SEEDED = each(name for name in AGENTS.names() if name not in ("exhaustive", "grid"))
 
 
 def track_of(name):
@@ -26,7 +36,8 @@ def track_of(name):
 
 
 def make(name, problem, budget=None, batch=1, seed=0, **config):
-    """The agent as a study makes it."""
+    """The agent as a study makes it, with a small model."""
+    config = {**MODELS.get(name, {}), **config}
     return make_agent(StudySpec(problem.spec, name, config, budget, batch, track_of(name), seed), problem)
 
 
@@ -61,8 +72,10 @@ def hills():
 
 
 def test_who_pays_no_heed_to_the_budget():
-    """A grid spreads its levels over the budget; what the others declare is checked in test_conformance."""
-    assert [name for name in ALL if not AGENTS.load(name).anytime] == ["grid"]
+    """A grid spreads its levels over the budget, annealing cools with it, two libraries' populations follow it, and
+    a language model is told; what the others declare is checked in test_conformance."""
+    planning = [name for name in AGENTS.names() if not AGENTS.load(name).anytime]
+    assert planning == ["annealing", "cmaes", "grid", "llm", "pymoo-nsga2"]
 
 
 def test_the_conformance_check_finds_out_who_plans_with_the_budget():
@@ -74,8 +87,8 @@ def test_the_conformance_check_finds_out_who_plans_with_the_budget():
 
 
 def test_the_built_in_agents_are_registered():
-    assert set(WITHOUT_REPETITION) <= set(ALL)
-    assert all(issubclass(AGENTS.load(name), Agent) for name in ALL)
+    assert {"random", "genetic", "bayesian", "nsga2", "optuna-tpe", "skopt-gp"} <= set(AGENTS.names())
+    assert all(issubclass(AGENTS.load(name), Agent) for name in AGENTS.names())
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
@@ -143,7 +156,7 @@ def test_the_log_of_every_agent_replays(tmp_path, name, track):
     if track == "scalar" and track_of(name) == "grey":
         track = "grey"
     spec = toys.spec(macs=(16, 49), limits=("area<=16",))
-    run(spec, name, budget=40, batch=7, seed=5, track=track, out=tmp_path / "s")
+    run(spec, name, budget=40, batch=7, seed=5, track=track, config=MODELS.get(name, {}), out=tmp_path / "s")
     n = len(read_trials(tmp_path / "s"))
     assert 1 <= n <= 40
     assert replay(tmp_path / "s", agent=True) == n
@@ -203,7 +216,7 @@ def test_rows_it_never_asked_for(toy, name, told_first):
     agent.tell(told.take(slice(0, 0)))  # nothing at all is legal too
     codes = agent.ask(8)
     assert len(toy.space.check(codes)) <= 8
-    if name in ("genetic", "grid", "random"):  # these know what was told and do not ask for it again
+    if name != "exhaustive":  # these know what was told and do not ask for it again
         assert not set(canonical_rows(toy, codes)) & set(canonical_rows(toy, strangers))
 
 
@@ -368,7 +381,7 @@ def test_genetic_never_repeats(hills, batch):
 @pytest.mark.parametrize("seed", range(5))
 def test_genetic_beats_random(hills, seed):
     # 400 of 1.7 million designs on a smooth valley: selection must find a better one than luck, for every seed.
-    best = {name: search(name, hills, 400, 10, seed)[1].best.metrics["latency"][0] for name in SEEDED}
+    best = {name: search(name, hills, 400, 10, seed)[1].best.metrics["latency"][0] for name in ("genetic", "random")}
     assert best["genetic"] < best["random"]
 
 

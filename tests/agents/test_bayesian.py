@@ -137,11 +137,11 @@ def test_models_hold_a_bounded_number_of_rows():
     problem = toys.problem()
     agent = made(problem, rows=20)
     agent.tell(seen_by(problem, 80))
-    order = np.arange(len(agent._seen))[::-1]
+    order = np.arange(len(agent._told.rows))[::-1]
     rows = agent._rows(order)
     assert len(rows) <= 20
     assert set(order[:10]) <= set(rows)  # the best
-    assert len(agent._seen) - 11 in rows  # and the latest of the others
+    assert len(agent._told.rows) - 11 in rows  # and the latest of the others
 
 
 def test_a_design_that_is_told_again_counts_once():
@@ -149,9 +149,9 @@ def test_a_design_that_is_told_again_counts_once():
     agent = made(problem)
     seen = seen_by(problem, 20)
     agent.tell(seen)
-    before = len(agent._seen)
+    before = len(agent._told.rows)
     agent.tell(seen)
-    assert len(agent._seen) == before < 20
+    assert len(agent._told.rows) == before < 20
 
 
 @pytest.mark.parametrize("wrong", [{"initial": 0}, {"rows": 5}, {"rounds": -1}])

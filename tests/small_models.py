@@ -1,0 +1,11 @@
+"""Configurations with which agents that fit models stay quick: what is checked does not depend on their quality."""
+
+MODELS = {
+    "botorch": {"founders": 8, "pool": 60, "samples": 16, "history": 20, "iterations": 10},
+    "botorch-turbo": {"founders": 8, "pool": 60, "samples": 16, "history": 20, "iterations": 10},
+    "optuna-gp": {"founders": 8, "history": 20, "proposals": 1},
+    "optuna-tpe": {"founders": 8, "history": 20},
+    "skopt-et": {"founders": 8, "history": 20, "candidates": 200, "fits": 1},
+    "skopt-gp": {"founders": 8, "history": 20, "candidates": 200, "fits": 1},
+}
+MODELS["bayesian"] = {"initial": 8, "rows": 20, "rounds": 1, "iterations": 4}
