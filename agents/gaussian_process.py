@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
 from scipy.optimize import minimize
 
-from archgym.kernel import kernel
+from archgym.kernel import inlined, kernel
 from archgym.space import Codes, DesignSpace, Parameter
 
 Floats = npt.NDArray[np.float64]
@@ -87,19 +87,26 @@ def _coordinates(p: Parameter) -> Floats:
     return (levels - levels.min()) / width if width > 0 else np.zeros(len(levels))
 
 
+@inlined
+def _correlations(tables: Any, a: Any, i: int, b: Any, j: int) -> Any:
+    """Product and sum over the parameters of the correlations of designs a[i] and b[j]."""
+    whole, total = 1.0, 0.0
+    for k in range(a.shape[1]):
+        t = tables[k, a[i, k], b[j, k]]
+        whole *= t
+        total += t
+    return whole, total
+
+
 @kernel
 def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -> Any:
     """Covariances (len(a), len(b)) of designs given as codes."""
-    n, m, d = a.shape[0], b.shape[0], a.shape[1]
+    n, m = a.shape[0], b.shape[0]
     out = np.empty((n, m))
-    share = additive / d
+    share = additive / a.shape[1]
     for i in range(n):
         for j in range(m):
-            whole, total = 1.0, 0.0
-            for k in range(d):
-                t = tables[k, a[i, k], b[j, k]]
-                whole *= t
-                total += t
+            whole, total = _correlations(tables, a, i, b, j)
             out[i, j] = product * whole + share * total
     return out
 
@@ -107,16 +114,12 @@ def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -
 @kernel
 def _covariance(a: Any, tables: Any, product: float, additive: float, noise: float) -> Any:
     """Covariance matrix (n, n) of designs given as codes, with noise on its diagonal; its lower half."""
-    n, d = a.shape
+    n = a.shape[0]
     out = np.zeros((n, n))
-    share = additive / d
+    share = additive / a.shape[1]
     for i in range(n):
         for j in range(i):
-            whole, total = 1.0, 0.0
-            for k in range(d):
-                t = tables[k, a[i, k], a[j, k]]
-                whole *= t
-                total += t
+            whole, total = _correlations(tables, a, i, a, j)
             out[i, j] = product * whole + share * total
         out[i, i] = product + additive + noise
     return out
@@ -131,11 +134,7 @@ def _gradients(a: Any, tables: Any, slopes: Any, product: float, additive: float
     for i in range(n):
         for j in range(i + 1):
             w = weights[i, j] if i == j else 2.0 * weights[i, j]
-            whole, total = 1.0, 0.0
-            for k in range(d):
-                t = tables[k, a[i, k], a[j, k]]
-                whole *= t
-                total += t
+            whole, total = _correlations(tables, a, i, a, j)
             for k in range(d):
                 slope = slopes[k, a[i, k], a[j, k]]
                 if slope != 0.0:
