@@ -1,4 +1,4 @@
-"""The committed comparison: its own command makes its numbers again."""
+"""The committed comparisons: their own commands make their numbers again."""
 
 import json
 import shlex
@@ -8,7 +8,8 @@ import pytest
 
 from archgym.experiments.cli import main
 
-FOLDER = Path(__file__).parents[2] / "results" / "reference" / "compare"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+FOLDER = REFERENCE / "compare"
 AGAIN = ("systolic-resnet50-pareto-100k", "systolic-resnet50-budgets-1m")  # gaps and hypervolumes, and success
 MEASURED = ("ms_per_ask", "simulate_ms")
 
@@ -18,12 +19,22 @@ def without_times(rows):
     return [{key: value for key, value in row.items() if key not in MEASURED} for row in kept]
 
 
-def test_the_report_is_small_and_whole():
-    data = json.loads((FOLDER / "report.json").read_text())
-    files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+@pytest.mark.parametrize("name", ["compare", "agents"])
+def test_the_report_is_small_and_whole(name):
+    folder = REFERENCE / name
+    data = json.loads((folder / "report.json").read_text())
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert set(files) == {"report.md", "report.json", *data["pictures"]}
     assert sum(files.values()) < 1e6
-    assert data["command"] in (FOLDER / "report.md").read_text()
+    assert data["command"] in (folder / "report.md").read_text()
+
+
+def test_the_readme_quotes_the_report():
+    rows = json.loads((REFERENCE / "agents" / "report.json").read_text())["by_agent"]
+    readme = (REFERENCE.parents[1] / "README.md").read_text()
+    for row in rows:
+        gaps = f"{row['gap@50']:.2f} | {row['gap@100']:.3f} | {row['gap@200']:.3f} | {100 * row['solved']:.0f} %"
+        assert f"| `{row['agent']}` | {gaps} |" in readme
 
 
 @pytest.mark.slow
