@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from . import figures, tables
 from .comparison import Comparison
 from .curves import Curves
 
+COSTS = (1e-3, 1.0, 60.0)  # seconds of an evaluation, at which samples are also judged by time
 _PANELS = 12  # problems in one picture
 _DPI = 130  # sharp enough on a screen; a page of panels stays below 200 KB
 
@@ -29,6 +31,7 @@ found by enumeration; where the optimum is "best known", gaps are from the best 
 known of the suite, if that is better) and flatter everybody. "Within 1 %": share of the runs that end there. "Samples
 to feasible": median. "Limits met": share of the runs that have met every limit by one of so many samples; problems in
 which nothing else is asked are scored by this share and by the median of the samples until then, and have no gaps.
+"Time": the same samples as if one evaluation took so long and ran alone, and the agent its measured time.
 "Duplicates": share of the samples that repeat a design of the same run. "ms/ask": time of the agent, measured while
 other studies may have run beside it. Intervals are 95 %: of medians between order statistics, of interquartile means
 by a bootstrap within problems, of shares after Wilson.
@@ -71,6 +74,8 @@ def write_comparison(
     c = found.curves
     graded = c.part(~c.satisfice)
     overall = {"profiles": figures.profiles(c), "heat-map": figures.heat_map(c)} if len(graded.problems) > 1 else {}
+    if len(graded.problems) and np.isfinite(graded.suggest).all():
+        overall["time"] = figures.anytime(graded, evaluation_seconds=COSTS)
     single = {f"curves{n}": figures.anytime_panels(page) for n, page in _pages(graded)}
     single |= {f"violins{n}": figures.violins(page) for n, page in _pages(graded)}
     single |= {f"success{n}": figures.success_panels(page) for n, page in _pages(c.part(c.satisfice))}

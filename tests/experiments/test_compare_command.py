@@ -147,7 +147,7 @@ def test_the_text_names_its_conditions_and_links_its_pictures(folder):
         assert f"track grey, batch {BATCH}, {LONG} samples, {SEEDS} seeds" in line
         assert "gap ln(f/f_opt) to exact optima or the best known of these runs" in line or "runs or exact" in line
     pictures = json.loads((report / "report.json").read_text())["pictures"]
-    assert pictures == ["profiles.png", "heat-map.png", "curves.png", "violins.png"]
+    assert pictures == ["profiles.png", "heat-map.png", "time.png", "curves.png", "violins.png"]
     assert all(f"]({name})" in text for name in pictures)
     assert {p.name for p in report.iterdir()} == {*pictures, "report.md", "report.json"}
     assert sum(p.stat().st_size for p in report.iterdir()) < 1e6
