@@ -71,14 +71,12 @@ class Genetic(Agent):
         super().__init__(space, config, **study)
         self._unseen = Unseen(space)
         self._variation = Variation(space)
-        self._founders = self.config.population
         self._codes = np.empty((0, len(space)), np.int64)  # survivors, best first
         self._rank: Floats = np.empty((0, 2))
 
     def ask(self, n: int) -> Codes:
         """``n`` new designs (k, d): founders first, then children; fewer only when the space runs out."""
-        founders = min(n, max(self._founders, 0))
-        self._founders -= founders
+        founders = min(n, max(self.config.population - len(self._unseen), 0))  # a warm start takes their place
         parts = [self._unseen.draw(founders, self.rng)]
         children = n - founders
         for attempt in range(_TRIES if len(self._codes) else 0):

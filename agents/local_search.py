@@ -71,7 +71,6 @@ class LocalSearch(Agent):
         super().__init__(space, config, **study)
         self._unseen = Unseen(space)
         self._variation = Variation(space)
-        self._founders = self.config.founders
         self._ordered = np.array([p.ordered for p in space.parameters])
         self._known: dict[Any, Rank] = {}
         self._base: tuple[Codes, Rank] | None = None  # where the climb stands
@@ -82,8 +81,7 @@ class LocalSearch(Agent):
 
     def ask(self, n: int) -> Codes:
         """``n`` new designs (k, d): founders, steps, kicks where steps run out; fewer only when the space runs out."""
-        founders = min(n, max(self._founders, 0))
-        self._founders -= founders
+        founders = min(n, max(self.config.founders - len(self._unseen), 0))  # a warm start takes their place
         parts = [self._unseen.draw(founders, self.rng)]
         while (missing := n - sum(map(len, parts))) and len(self._steps):
             parts.append(self._unseen.claim(self._steps[:missing], missing))

@@ -82,7 +82,6 @@ class Nsga2(Agent):
         super().__init__(space, config, **study)
         self._unseen = Unseen(space)
         self._variation = Variation(space)
-        self._founders = self.config.founders
         self._survivors = self.config.population if self.n_values > 1 else -(-self.config.population // 2)
         self._codes: Codes = np.empty((0, len(space)), np.int64)  # survivors, best first
         self._costs: Floats = np.empty((0, self.n_values))
@@ -90,8 +89,7 @@ class Nsga2(Agent):
 
     def ask(self, n: int) -> Codes:
         """``n`` new designs (k, d): founders first, then children; fewer only when the space runs out."""
-        founders = min(n, max(self._founders, 0))
-        self._founders -= founders
+        founders = min(n, max(self.config.founders - len(self._unseen), 0))  # a warm start takes their place
         parts = [self._unseen.draw(founders, self.rng)]
         children = n - founders
         for attempt in range(_TRIES if len(self._codes) else 0):

@@ -120,6 +120,7 @@ AGENTS = Registry(
     {
         "annealing": "archgym.agents.annealing:Annealing",
         "ant-colony": "archgym.agents.ant_colony:AntColony",
+        "auto": "archgym.agents.portfolio:Auto",
         "bayesian": "archgym.agents.bayesian:Bayesian",
         "botorch": "archgym.agents.botorch_composite:Botorch",
         "botorch-turbo": "archgym.agents.botorch_composite:BotorchTurbo",

@@ -9,3 +9,4 @@ MODELS = {
     "skopt-gp": {"founders": 8, "history": 20, "candidates": 200, "fits": 1},
 }
 MODELS["bayesian"] = {"initial": 8, "rows": 20, "rounds": 1, "iterations": 4}
+MODELS["auto"] = {"lead": 15}

@@ -78,7 +78,7 @@ def test_agents(agent):
 def test_agents_that_fit_models(agent):
     config = small_models.MODELS[agent]
     # Of 65 samples the models of libraries choose the last 20; test_library_adapters has them choose from the ninth on.
-    check_agent(agent, **config if agent == "bayesian" else {**config, "founders": 45, "history": 45})
+    check_agent(agent, **config if agent in ("auto", "bayesian") else {**config, "founders": 45, "history": 45})
 
 
 @pytest.mark.parametrize("options", [{}, {"episode": "refine", "horizon": 3}, {"track": "scalar"}])

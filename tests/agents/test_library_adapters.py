@@ -21,7 +21,7 @@ from archgym.space import DesignSpace, Parameter
 from archgym.spec import StudySpec
 from archgym.study import make_agent, run
 
-MODELS = {name: config for name, config in small_models.MODELS.items() if name != "bayesian"}
+MODELS = {name: config for name, config in small_models.MODELS.items() if name not in ("auto", "bayesian")}
 SMALL = {**MODELS, "cmaes": {}, "pymoo-nsga2": {}}
 ALL = tuple(SMALL)
 LIBRARIES = {
