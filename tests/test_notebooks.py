@@ -29,6 +29,7 @@ def test_outputs_are_stripped(path):
     assert content["metadata"]["language_info"] == {"name": "python"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[p.stem for p in NOTEBOOKS])
 def test_a_notebook_runs(path, tmp_path):
     """In a pytest of its own: this project's options (workers, markers, warnings as errors) are not the kernel's."""

@@ -21,17 +21,29 @@ def commands(block):
     return [line.split("#")[0].strip() for line in block.replace(" && ", "\n").splitlines() if line[:8] == "archgym "]
 
 
+# Sections whose commands take more than ten seconds.
+LONG = (
+    "Command line",
+    "The suite: named problems",
+    "Sweeps",
+    "Compare agents",
+    "Memory controllers",
+    "DNN accelerators",
+)
+
+
 def run(arguments, folder):
     return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_there_are_blocks_to_run():
+    assert set(LONG) < set(SECTIONS)
     kinds = [kind for blocks in SECTIONS.values() for kind, _ in blocks]
     assert (kinds.count("python"), kinds.count("toml")) == (6, 1)
     assert sum(len(commands(text)) for blocks in SECTIONS.values() for kind, text in blocks if kind == "bash") == 27
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", [pytest.param(s, marks=pytest.mark.slow) if s in LONG else s for s in SECTIONS])
 def test_the_blocks_of_a_section_run_in_their_order(section, tmp_path):
     """Without warnings, in a folder of their own from which the reference tables are reachable."""
     (tmp_path / "tests").symlink_to(ROOT / "tests", target_is_directory=True)
