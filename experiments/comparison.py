@@ -71,7 +71,7 @@ class Comparison:
     def conditions(self) -> str:
         """One line that belongs to every table: track, batch, budget, seeds, and where gaps are measured from."""
         c = self.curves
-        graded = c.part(~c.satisfice).problems
+        graded = [p for p in c.problems if not c.optima[p].satisfice]
         source = " or ".join(dict.fromkeys(_source(c.optima[p]) for p in graded))
         ended = f", {len(c.extended)} studies ended early" if c.extended else ""
         planned = f", {' and '.join(self.planned_longer)} planned for {c.budget}" if self.planned_longer else ""
