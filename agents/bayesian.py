@@ -120,10 +120,10 @@ class Bayesian(Agent):
         order = np.lexsort(ranks(seen).T[::-1])
         self._fit(seen, order)
         criteria = self._criteria(seen, n)
-        pool = self._fresh(self._candidates(seen, order))
+        pool = self._unseen.fresh(self._candidates(seen, order))
         scores = self._scores(pool, criteria)
         for _ in range(self.config.rounds if len(pool) else 0):
-            more = self._fresh(self._moves.steps(pool[_top(scores[:_CLIMBERS], _CLIMBERS)]), pool)
+            more = self._unseen.fresh(self._moves.steps(pool[_top(scores[:_CLIMBERS], _CLIMBERS)]), pool)
             pool, scores = np.concatenate([pool, more]), np.concatenate([scores, self._scores(more, criteria)], axis=1)
         return self._chosen(pool[_top(scores, max(4 * n, 30))], criteria, n)
 
@@ -209,15 +209,6 @@ class Bayesian(Agent):
             shown = np.flatnonzero(seen.feasible)[front(self._costs(seen))]
             return np.asarray(self.rng.permutation(shown)[:k])
         return order[:k]
-
-    def _fresh(self, codes: Codes, known: Codes | None = None) -> Codes:
-        """Distinct, canonical, allowed designs that nobody has tried and that are not ``known``."""
-        known = codes[:0] if known is None else known
-        codes = np.concatenate([known, self.space.canonical(codes)])
-        _, first = np.unique(self.space.keys(codes), return_index=True)
-        codes = codes[np.sort(first[first >= len(known)])]
-        codes = codes[~self._unseen.knows(codes)]
-        return codes[self.space.is_allowed(codes)] if self.space.allowed else codes
 
 
 def _top(scores: Floats, n: int) -> npt.NDArray[np.int64]:

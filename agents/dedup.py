@@ -59,12 +59,3 @@ class Dedup(Unseen):
         apart = np.where(self._ordered, np.abs(sample - row) / self._far, sample != row).sum(axis=1)
         found = self.claim(sample[np.argsort(apart, kind="stable")], 1)
         return found if len(found) else self.draw(1, self._rng)
-
-    def fresh(self, codes: Codes) -> Codes:
-        """The new, allowed, canonical designs (k, d) among ``codes``, each once; they are not remembered yet."""
-        codes = self._space.canonical(codes)
-        if self._space.allowed:
-            codes = codes[self._space.is_allowed(codes)]
-        keys = self._space.keys(codes).tolist()
-        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self._keys}
-        return codes[sorted(first.values())]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from archgym.space import Codes, DesignSpace
 
@@ -34,9 +33,19 @@ class Unseen:
         self._keys.update(self._space.keys(canonical).tolist())
         return canonical
 
-    def knows(self, codes: Codes) -> npt.NDArray[np.bool_]:
-        """Whether each of canonical designs (n, d) is remembered."""
-        return np.array([key in self._keys for key in self._space.keys(codes).tolist()], np.bool_)
+    def fresh(self, codes: Codes, known: Codes | None = None) -> Codes:
+        """The new, allowed, canonical designs (k, d) among ``codes``, each once and none of the canonical ``known``.
+
+        They are not remembered yet.
+        """
+        codes = self._space.canonical(codes)
+        barred = set() if known is None else set(self._space.keys(known).tolist())
+        first: dict[Any, int] = {}
+        for i, key in enumerate(self._space.keys(codes).tolist()):
+            if key not in self._keys and key not in barred:
+                first.setdefault(key, i)
+        codes = codes[list(first.values())]
+        return codes[self._space.is_allowed(codes)] if self._space.allowed else codes
 
     def claim(self, codes: Codes, n: int) -> Codes:
         """The first ``n`` new, allowed, canonical designs among ``codes``; they are remembered at once."""
