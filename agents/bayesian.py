@@ -51,6 +51,8 @@ class Bayesian(Agent):
             rounds: climbs of the best candidates.
             rows: observations in a model: half the best, the others the latest and a sample of the rest, so that the
                 cost of an ask stays bounded.
+            ahead: designs chosen at a time once there are more observations than ``rows``; later asks get what an
+                earlier one left.
             refit: new observations before hyperparameters are searched again; a tenth of all if that is more.
             iterations: steps of that search.
         """
@@ -59,13 +61,15 @@ class Bayesian(Agent):
         elites: int = 8
         rounds: int = 2
         rows: int = 200
+        ahead: int = 20
         refit: int = 5
         iterations: int = 8
 
         def __post_init__(self) -> None:
-            if min(self.initial, self.elites, self.refit, self.iterations) < 1 or self.rounds < 0 or self.rows < 10:
+            least = min(self.initial, self.elites, self.ahead, self.refit, self.iterations)
+            if least < 1 or self.rounds < 0 or self.rows < 10:
                 raise UsageError(
-                    "bayesian: expected initial, elites, refit and iterations from 1, rounds from 0, rows from 10"
+                    "bayesian: expected initial, elites, ahead, refit, iterations from 1, rounds from 0, rows from 10"
                 )
 
     search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {
@@ -73,6 +77,7 @@ class Bayesian(Agent):
         "elites": (4, 8, 16),
         "rounds": (0, 1, 2, 4),
         "rows": (100, 200, 300),
+        "ahead": (10, 20, 40),
         "refit": (5, 10, 20),
         "iterations": (4, 8, 16),
     }
@@ -89,6 +94,7 @@ class Bayesian(Agent):
         self._asked = 0
         self._founders = founders(space, self._surrogate.lattice, self.config.initial, self.rng)
         self._told = Told(space)
+        self._waiting = self._founders[:0]  # chosen already, to be asked for next
         self._fitted = self._tuned = 0  # observations at the last fit, and at the last search for hyperparameters
 
     def ask(self, n: int) -> Codes:
@@ -98,7 +104,7 @@ class Bayesian(Agent):
         first = self._founders[start : start + n]
         out = self._completed(first, len(first))
         if len(first) < n:
-            proposed = out[:0] if seen is None else self._propose(seen, n - len(first))
+            proposed = out[:0] if seen is None else self._proposed(seen, n - len(first))
             out = np.concatenate([out, self._completed(proposed, n - len(first))])
         self._asked += len(out)
         return out
@@ -114,6 +120,15 @@ class Bayesian(Agent):
         """Those of ``codes`` that are new, and random designs up to ``n``."""
         new = self._unseen.claim(codes, n)
         return new if len(new) == n else np.concatenate([new, self._unseen.draw(n - len(new), self.rng)])
+
+    def _proposed(self, seen: Evaluation, n: int) -> Codes:
+        """``n`` proposals, or fewer, with many observations from those that wait."""
+        waiting = self._unseen.fresh(self._waiting)  # others may have tried them in the meantime
+        if len(waiting) < n:
+            more = n if len(seen) <= self.config.rows else max(n, self.config.ahead)
+            waiting = self._propose(seen, more)
+        self._waiting = waiting[n:]
+        return waiting[:n]
 
     def _propose(self, seen: Evaluation, n: int) -> Codes:
         """``n`` designs, or fewer, that are worth a sample, chosen one after the other."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
 from scipy.optimize import minimize
 
@@ -88,26 +89,32 @@ def _coordinates(p: Parameter) -> Floats:
 
 
 @inlined
-def _correlations(tables: Any, a: Any, i: int, b: Any, j: int) -> Any:
-    """Product and sum over the parameters of the correlations of designs a[i] and b[j]."""
-    whole, total = 1.0, 0.0
+def _correlate(tables: Any, a: Any, i: int, columns: Any, m: int, whole: Any, total: Any) -> None:
+    """Fill product and sum over the parameters of the correlations of design a[i] and the first m of the others.
+
+    ``columns`` (d, n) holds the others' codes parameter by parameter: one row of a table serves them all.
+    """
+    whole[:m] = 1.0
+    total[:m] = 0.0
     for k in range(a.shape[1]):
-        t = tables[k, a[i, k], b[j, k]]
-        whole *= t
-        total += t
-    return whole, total
+        row, levels = tables[k, a[i, k]], columns[k]
+        for j in range(m):
+            t = row[levels[j]]
+            whole[j] *= t
+            total[j] += t
 
 
 @kernel
 def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -> Any:
     """Covariances (len(a), len(b)) of designs given as codes."""
     n, m = a.shape[0], b.shape[0]
-    out = np.empty((n, m))
+    out, total, columns = np.empty((n, m)), np.empty(m), np.ascontiguousarray(b.T)
     share = additive / a.shape[1]
     for i in range(n):
+        whole = out[i]
+        _correlate(tables, a, i, columns, m, whole, total)
         for j in range(m):
-            whole, total = _correlations(tables, a, i, b, j)
-            out[i, j] = product * whole + share * total
+            whole[j] = product * whole[j] + share * total[j]
     return out
 
 
@@ -115,13 +122,14 @@ def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -
 def _covariance(a: Any, tables: Any, product: float, additive: float, noise: float) -> Any:
     """Covariance matrix (n, n) of designs given as codes, with noise on its diagonal; its lower half."""
     n = a.shape[0]
-    out = np.zeros((n, n))
+    out, total, columns = np.zeros((n, n)), np.empty(n), np.ascontiguousarray(a.T)
     share = additive / a.shape[1]
     for i in range(n):
+        whole = out[i]
+        _correlate(tables, a, i, columns, i, whole, total)
         for j in range(i):
-            whole, total = _correlations(tables, a, i, a, j)
-            out[i, j] = product * whole + share * total
-        out[i, i] = product + additive + noise
+            whole[j] = product * whole[j] + share * total[j]
+        whole[i] = product + additive + noise
     return out
 
 
@@ -129,19 +137,22 @@ def _covariance(a: Any, tables: Any, product: float, additive: float, noise: flo
 def _gradients(a: Any, tables: Any, slopes: Any, product: float, additive: float, weights: Any) -> Any:
     """Sums over all pairs of weights (n, n) times derivatives of the covariance: d log lengths, log s, log c."""
     n, d = a.shape
-    out = np.zeros(d + 2)
+    out, whole, total, columns = np.zeros(d + 2), np.empty(n), np.empty(n), np.ascontiguousarray(a.T)
     share = additive / d
     for i in range(n):
-        for j in range(i + 1):
+        m = i + 1
+        _correlate(tables, a, i, columns, m, whole, total)
+        for k in range(d):
+            row, slope, levels = tables[k, a[i, k]], slopes[k, a[i, k]], columns[k]
+            part = 0.0
+            for j in range(i):  # a design has no distance from itself
+                at = levels[j]
+                part += weights[i, j] * slope[at] * (product * whole[j] / max(row[at], 1e-300) + share)
+            out[k] += 2.0 * part
+        for j in range(m):
             w = weights[i, j] if i == j else 2.0 * weights[i, j]
-            whole, total = _correlations(tables, a, i, a, j)
-            for k in range(d):
-                slope = slopes[k, a[i, k], a[j, k]]
-                if slope != 0.0:
-                    t = tables[k, a[i, k], a[j, k]]
-                    out[k] += w * slope * (product * whole / max(t, 1e-300) + share)
-            out[d] += 2.0 * w * product * whole
-            out[d + 1] += 2.0 * w * share * total
+            out[d] += 2.0 * w * product * whole[j]
+            out[d + 1] += 2.0 * w * share * total[j]
     return out
 
 
@@ -211,7 +222,7 @@ class GaussianProcess:
         """Rows (n, m): covariances with the data, times the inverse of the factor."""
         product, additive = np.exp(2.0 * self.parameters[-3:-1])
         cross = _covariances(np.ascontiguousarray(codes, np.int64), self._codes, self._tables, product, additive)
-        return np.asarray(cross @ self._inverse.T)
+        return np.asarray(dtrmm(1.0, self._inverse, cross, side=1, lower=1, trans_a=1))
 
     def _condition(self, z: Floats) -> None:
         self._tables, _ = self._lattice.tables(self.parameters[:-3])

@@ -24,6 +24,7 @@ from .gaussian_process import GaussianProcess, Lattice, Posterior
 
 Floats = npt.NDArray[np.float64]
 
+_SLACKEST = 1e-3  # of a capacity: needs below it are all the same
 _FIRST = 20  # steps of the first search for hyperparameters
 
 
@@ -177,5 +178,5 @@ def _log(column: Floats) -> Floats:
 
 
 def _warp(violation: Floats) -> Floats:
-    """Relative violations of any size on a scale that has slope 1 at the border."""
-    return np.sign(violation) * np.log1p(np.abs(violation))
+    """Relative violations, need over capacity less one, as the logarithm of need over capacity; 0 at the border."""
+    return np.log(np.maximum(1.0 + violation, _SLACKEST))
