@@ -49,8 +49,9 @@ class Comparison:
             over seeds of the samples until then, infinite where most runs never get there, both with intervals; the
             other columns as above.
         by_agent: one row an agent over all problems: ``gap@N``: interquartile mean over problems and seeds with its
-            interval; ``gap90@N``: 90th percentile; ``better``: probability of improvement over ``against`` at the full
-            budget, with interval; ``success@N``: of all runs of problems scored by it; the other columns as above.
+            interval; ``gap90@N``: 90th percentile, likewise; ``better``: probability of improvement over ``against`` at
+            the full budget, with interval; ``success@N``: of all runs of problems scored by it; the other columns as
+            above.
         gaps: (problems, agents, seeds, budgets) after each of ``budgets``; of a problem that is scored by success only
             whether they are finite counts.
         of_their_own: agents with studies of the shorter budgets, which tell their gaps there.
@@ -169,11 +170,11 @@ class Comparison:
         return out | _effort_columns(frame)
 
     def _agent_columns(self) -> dict[str, list[str]]:
-        frame, last = self.by_agent, self.budgets[-1]
+        frame = self.by_agent
         out = {"agent": list(frame["agent"])}
         if len(self.by_problem):
             out |= {f"gap@{budget}": _estimates(frame, f"gap@{budget}") for budget in self.budgets}
-            out[f"90 % of runs@{last}"] = [_gap(v) for v in frame[f"gap90@{last}"]]
+            out |= {f"90 % of runs@{budget}": _estimates(frame, f"gap90@{budget}") for budget in self.budgets}
             out[f"P(better than {self.against})"] = [
                 "-" if name == self.against else text
                 for name, text in zip(frame["agent"], _estimates(frame, "better"), strict=True)

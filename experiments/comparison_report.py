@@ -19,10 +19,11 @@ from archgym.errors import LogError
 from . import figures, tables
 from .comparison import Comparison
 from .curves import Curves
+from .figure_style import save_picture
 
 COSTS = (1e-3, 1.0, 60.0)  # seconds of an evaluation, at which samples are also judged by time
 _PANELS = 12  # problems in one picture
-_DPI = 130  # sharp enough on a screen; a page of panels stays below 200 KB
+_DPI = 130  # sharp enough on a screen
 
 GLOSSARY = """\
 Gap: `ln(f/f_opt)` of the best feasible design so far; 0 is the optimum, 0.05 is 5 % worse, 0.69 twice as bad, "none"
@@ -115,7 +116,7 @@ def save(
         for name in json.loads(_read(folder / "report.json")).get("pictures", []):
             (folder / Path(name).name).unlink(missing_ok=True)  # of an earlier report on more problems
         for name, figure in pictures.items():
-            figure.savefig(folder / f"{name}.png", dpi=_DPI)
+            save_picture(figure, folder / f"{name}.png", _DPI)
         names = tuple(f"{name}.png" for name in pictures)
         data = {**data, "pictures": list(names)}
         (folder / "report.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -144,14 +145,17 @@ def print_place(console: Console, written: Written) -> None:
 
 
 def non_inferiority_table(found: Comparison, margin: float) -> list[dict[str, Any]]:
-    """One row for each other agent: whether ``found.against`` is worse than it by less than the margin.
+    """One row for each budget and other agent: whether ``found.against`` is worse than it by less than the margin.
 
     None where all problems are scored by success: there is no gap to test.
     """
     if found.curves.satisfice.all():
         return []
-    tests = found.non_inferiority(found.against, margin)
-    return [{"agent": name, **dataclasses.asdict(t), "shown": bool(t.shown)} for name, t in tests.items()]
+    return [
+        {"budget": budget, "agent": name, **dataclasses.asdict(test), "shown": bool(test.shown)}
+        for budget in found.budgets
+        for name, test in found.non_inferiority(found.against, margin, budget=budget).items()
+    ]
 
 
 def _own_studies(found: Comparison) -> str:
@@ -164,12 +168,13 @@ def _own_studies(found: Comparison) -> str:
 def _test_title(found: Comparison, margin: float | None) -> str:
     return (
         f"is {found.against} worse than the others by less than {margin:g} in gap? paired by seeds, 95 %, "
-        f"Holm-corrected ({found.conditions})"
+        f"Holm-corrected over the agents ({found.conditions})"
     )
 
 
 def _columns(tests: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     return {
+        "at": [str(t["budget"]) for t in tests],
         "than": [t["agent"] for t in tests],
         "mean difference": [f"{t['difference']:.3f}" for t in tests],
         "upper bound": [f"{t['upper']:.3f}" for t in tests],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,7 @@ _RC: Any = {
 _RC |= {"xtick.labelsize": 7.0, "ytick.labelsize": 7.0, "axes.linewidth": 0.6}
 
 GAP_WIDTH = 0.01  # gaps below 1 % are drawn linearly, above logarithmically
+_PALETTE = 128  # colours of a picture: a quarter of the size, and nobody sees a difference
 _GAP_TICKS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 
 
@@ -147,3 +150,17 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 def with_unit(name: str, unit: str) -> str:
     """A metric as an axis calls it."""
     return f"{name} [{unit}]" if unit else name
+
+
+def save_picture(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure as a PNG with a palette.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(_PALETTE, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)

@@ -73,7 +73,7 @@ def copy(folder, tmp_path, monkeypatch):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Most of a report's time is drawing."""
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path, **options: Path(path).touch())
+    monkeypatch.setattr("archgym.experiments.comparison_report.save_picture", lambda figure, path, dpi: path.touch())
 
 
 def raw(folder):
@@ -266,7 +266,8 @@ def test_the_margin(folder, tmp_path, capsys, no_pictures):
     assert status == 0
     found = json.loads(out)
     assert found["against"] == "random"
-    assert [(t["agent"], t["shown"]) for t in found["non_inferiority"]] == [("genetic", True), ("grid", True)]
+    tests = [(t["budget"], t["agent"], t["shown"]) for t in found["non_inferiority"]]
+    assert tests == [(budget, name, True) for budget in found["budgets"] for name in ("genetic", "grid")]
     means = {r["agent"]: r for r in found["by_agent"]}
     assert means["random"]["better"] == 0.5
     text = (tmp_path / "r" / "report.md").read_text()

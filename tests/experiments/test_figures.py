@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import toys
+from PIL import Image
 from written_studies import write_study
 
 import archgym
@@ -244,3 +245,15 @@ def test_unknown_problems_are_refused(runs):
             draw(runs, "systolic/alexnet/edp")
     with pytest.raises(UsageError, match="expected one of"):
         figures.anytime(curves(runs), problem="systolic/alexnet/edp")
+
+
+def test_a_palette_makes_pictures_smaller_and_changes_no_colour_that_counts(runs, tmp_path):
+    figure = figures.anytime(curves(runs))
+    figure.savefig(tmp_path / "full.png", dpi=130)
+    style.save_picture(figure, tmp_path / "small.png", 130)
+    assert (tmp_path / "small.png").stat().st_size < 0.5 * (tmp_path / "full.png").stat().st_size
+    full, small = (np.asarray(Image.open(tmp_path / name).convert("RGB"), int) for name in ("full.png", "small.png"))
+    assert full.shape == small.shape
+    apart = np.abs(full - small).max(axis=2)
+    assert np.quantile(apart, 0.99) <= 16
+    assert apart.mean() < 1

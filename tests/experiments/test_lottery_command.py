@@ -3,7 +3,6 @@
 import itertools
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,7 +151,7 @@ def test_the_report(folder):
 
 def test_again_and_report_and_more_configurations(folder, tmp_path, capsys, monkeypatch):
     """In a folder that has been run, nothing is; more configurations join; `archgym report` sees a lottery."""
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path, **options: Path(path).touch())
+    monkeypatch.setattr("archgym.experiments.comparison_report.save_picture", lambda figure, path, dpi: path.touch())
     rows = json.loads((folder / "report" / "report.json").read_text())["rows"]
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/trials.jsonl")}
     status, out, _ = call(capsys, "report", folder, "--json", "--out", tmp_path / "again")
