@@ -196,7 +196,7 @@ class Annealing(Agent):
     def _proposals(self, turns: list[_Chain], moves: int) -> tuple[Codes, list[_Chain]]:
         """New designs (k, d) near the chains, and the chains that found none before they stepped on a known one."""
         at = np.repeat([chain.code for chain in turns], _PROPOSALS, axis=0)
-        steps = self.space.canonical(self._variation.steps(at, self.rng, moves, self.config.far))
+        steps = self.space.canonical(self._steps(at, moves))
         keys, own = self.space.keys(steps).tolist(), self.space.keys(at).tolist()
         allowed = self.space.is_allowed(steps).tolist() if self.space.allowed else [True] * len(keys)
         chosen, missed = [], []
@@ -214,3 +214,17 @@ class Annealing(Agent):
                     chosen.append(i)
                     break
         return self._unseen.claim(steps[chosen], len(chosen)) if chosen else at[:0], missed
+
+    def _steps(self, at: Codes, moves: int) -> Codes:
+        """Designs (n, d) near those of the chains (n, d), each of which stands there `_PROPOSALS` times; raw.
+
+        A move that the space declares is as likely as a step of one parameter.
+        """
+        steps = self._variation.steps(at, self.rng, moves, self.config.far)
+        if self.space.moves is not None:
+            for start in range(0, len(at), _PROPOSALS):
+                declared = self.space.moves(at[start])
+                chosen = self.rng.integers(len(declared) + len(self.space), size=_PROPOSALS)
+                rows = np.flatnonzero(chosen < len(declared))
+                steps[start + rows] = declared[chosen[rows]]
+        return steps

@@ -1,4 +1,4 @@
-"""Iterated local search: climb over single steps, kick the best design where no step is better, and climb again.
+"""Iterated local search: climb over small steps, kick the best design where no step is better, and climb again.
 
 Lourenço, Martin & Stützle, "Iterated Local Search", Handbook of Metaheuristics, 2003. Steps are tried in random order
 and the first improvement of a batch is taken; where a batch holds several, their combination and the next step in the

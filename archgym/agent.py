@@ -2,7 +2,8 @@
 
 An agent knows a design space and numbers, never a simulator. To add one: subclass ``Agent``,
 override ``ask`` and ``tell``, register it in ``archgym.registry.AGENTS`` or through the entry point
-group ``archgym.agents``; ``archgym.testing.check_agent`` tells whether it keeps the contract.
+group ``archgym.agents``; ``archgym.testing.check_agent`` tells whether it keeps the contract. What several agents
+could use goes around them instead: see `archgym.wrapper`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def configure(cls: type[C], overrides: Mapping[str, Any], where: str) -> C:
 
     Args:
         cls: a dataclass whose fields are int, float, bool, str, None-able, tuples or dataclasses of these.
-        overrides: field -> value; text is converted to the field's type.
+        overrides: field -> value; text is converted to the field's type. ``outer.inner`` is a field of a field.
         where: what is configured, for messages ("agent genetic").
 
     Raises:
@@ -33,12 +33,36 @@ def configure(cls: type[C], overrides: Mapping[str, Any], where: str) -> C:
     """
     if not isinstance(overrides, Mapping):
         raise UsageError(f"{where}: expected a table of options, got {overrides!r}")
+    overrides = _nested(overrides, where)
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     hints = _hints(typing.cast(Any, cls))
     for key in overrides:
         if key not in fields:
             raise UnknownNameError(f"option of {where}", key, fields)
     return cls(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in overrides.items()})
+
+
+def _nested(options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; what has no dot stays as it is."""
+    out: dict[str, Any] = {}
+    for key, value in options.items():
+        outer, dot, inner = key.partition(".")
+        if outer in out and not (dot and isinstance(out[outer], Mapping)):
+            raise UsageError(f"{where}: '{outer}' is given as a whole and in parts")
+        out[outer] = {**out.get(outer, {}), inner: value} if dot else value
+    return out
+
+
+def flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``: one spelling of the options of a config in a config."""
+    out: dict[str, Any] = {}
+    for key, value in options.items():
+        inside = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+        if isinstance(inside, Mapping):
+            out |= {f"{key}.{inner}": each for inner, each in flat(inside).items()}
+        else:
+            out[key] = value
+    return out
 
 
 @functools.cache  # every study of a sweep comes through here

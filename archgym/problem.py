@@ -323,7 +323,8 @@ class Problem:
 
     def _normalised(self, spec: ProblemSpec) -> ProblemSpec:
         """The spec with text converted to what it means, so that equal problems have equal specs."""
-        typed = configs.to_json(self.simulator.config)
+        options = configs.to_json(self.simulator.config)
+        typed = {**configs.flat(options), **options}  # an option of an option has two spellings
         space: dict[str, tuple[Level, ...]] = {}
         for name, levels in spec.space.items():
             p = self.full_space[name]

@@ -30,11 +30,12 @@ from typing import IO, Any
 
 from archgym.errors import ArchGymError, UsageError, WorkerError
 from archgym.problem import Problem, ProblemSpec
-from archgym.registry import AGENTS, SIMULATORS, Registry, import_target
+from archgym.registry import AGENTS, SIMULATORS, WRAPPERS, Registry, import_target
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR", "NUMBA")
 _ONE_THREAD = {f"{library}_{'MAXIMUM' if library == 'VECLIB' else 'NUM'}_THREADS": "1" for library in _LIBRARIES}
 _KEPT = 64  # problems that a worker keeps
+_REGISTRIES = (SIMULATORS, AGENTS, WRAPPERS)  # a worker gets what has been added to them
 
 
 class ProcessPool:
@@ -128,14 +129,14 @@ def check_importable(registry: Registry, name: str, instead: str = "the executor
     Raises:
         UsageError: it is defined in ``__main__`` or inside a function.
     """
-    target = registry.target(name)
-    module = target.partition(":")[0]
-    if module == "__main__" or "<locals>" in target:
-        where = "__main__ (a notebook or script)" if module == "__main__" else "a function"
-        raise UsageError(
-            f"{registry.kind} {name} is defined in {where}, where worker processes cannot import it; move it to a "
-            f"module, or use {instead}"
-        )
+    for target in registry.targets(name):
+        module = target.partition(":")[0]
+        if module == "__main__" or "<locals>" in target:
+            where = "__main__ (a notebook or script)" if module == "__main__" else "a function"
+            raise UsageError(
+                f"{registry.kind} {name} is defined in {where}, where worker processes cannot import it; move it to a "
+                f"module, or use {instead}"
+            )
 
 
 class _Worker:
@@ -156,7 +157,7 @@ class _Worker:
 
     def call(self, function: str, key: str, text: str, arguments: tuple[Any, ...]) -> Any:
         """What ``function`` returns or raises there."""
-        added = (SIMULATORS.added, AGENTS.added)
+        added = tuple(registry.added for registry in _REGISTRIES)
         kind, value = self._exchange((function, key, None, added, arguments))
         if kind == "problem?":
             kind, value = self._exchange((function, key, text, added, arguments))
@@ -248,10 +249,10 @@ def _answer(
     function: str,
     key: str,
     text: str | None,
-    added: tuple[dict[str, str], dict[str, str]],
+    added: tuple[dict[str, str], ...],
     arguments: tuple[Any, ...],
 ) -> tuple[str, Any]:
-    for registry, components in zip((SIMULATORS, AGENTS), added, strict=True):
+    for registry, components in zip(_REGISTRIES, added, strict=True):
         for name, target in components.items():
             registry.register(name, target)
     if key not in problems:

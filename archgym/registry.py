@@ -1,7 +1,8 @@
 """Names of components, mapped to ``"module:Class"`` strings so that listing imports nothing.
 
-Other distributions add theirs through the entry-point groups ``archgym.simulators`` and
-``archgym.agents``. Wherever a name is accepted, an importable ``"module:Class"`` is too.
+Other distributions add theirs through the entry-point groups ``archgym.simulators``, ``archgym.agents``
+and ``archgym.wrappers``. Wherever a name is accepted, an importable ``"module:Class"`` is too, and wherever
+an agent is, ``"wrapper(agent)"``: ``"dedup(penalty(mymodule:MyAgent))"``.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ class Registry:
         kind: what the table holds, for messages ("simulator").
         group: the entry-point group through which other distributions add to it.
         builtin: name -> ``"module:Class"``.
+        wrappers: of `archgym.wrapper.Wrapper` classes, which may stand around a name.
     """
 
-    def __init__(self, kind: str, group: str, builtin: dict[str, str]) -> None:
+    def __init__(self, kind: str, group: str, builtin: dict[str, str], wrappers: Registry | None = None) -> None:
         self.kind = kind
         self.group = group
+        self.wrappers = wrappers
         self.added: dict[str, str] = {}  # by register(), as "module:Class"
         self._targets = dict(builtin)
         self._loaded: dict[str, Any] = {}
@@ -63,8 +66,8 @@ class Registry:
         Raises:
             UsageError: the name is taken by another component.
         """
-        if ":" in name or "/" in name:
-            raise UsageError(f"a {self.kind} name may not contain ':' or '/': '{name}'")
+        if bad := [sign for sign in ":/()," if sign in name]:
+            raise UsageError(f"a {self.kind} name may not contain '{bad[0]}': '{name}'")
         text = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
         if self._table().get(name, text) != text:
             raise UsageError(f"{self.kind} '{name}' is already registered as {self._targets[name]}")
@@ -76,29 +79,52 @@ class Registry:
         """All registered names, sorted; imports no component."""
         return tuple(sorted(self._table()))
 
-    def target(self, name: str) -> str:
-        """Where the component called ``name`` is defined, as ``"module:Class"``; imports nothing.
+    def targets(self, name: str) -> tuple[str, ...]:
+        """Where the component called ``name`` is defined, as ``"module:Class"``, its wrappers first; imports nothing.
 
         Raises:
             UnknownNameError: no such name; the message suggests the nearest.
+            UsageError: a wrapper's parentheses are wrong.
         """
+        if self.wrappers is not None:
+            if "(" in name:
+                wrapper, inner = self._parts(name)
+                return (*self.wrappers.targets(wrapper), *self.targets(inner))
+            if name in self.wrappers.names():
+                raise UsageError(f"'{name}' is no {self.kind} but wraps one; expected {name}({self.kind.upper()})")
         if ":" in name:
-            return name
+            return (name,)
         table = self._table()
         if name not in table:
             raise UnknownNameError(self.kind, name, table)
-        return table[name]
+        return (table[name],)
 
     def load(self, name: str) -> Any:
-        """The component called ``name`` (or ``"module:Class"``), imported now.
+        """The component called ``name`` (or ``"module:Class"``, or ``"wrapper(name)"``), imported now.
 
         Raises:
             UnknownNameError: no such name; the message suggests the nearest.
+            UsageError: a wrapper's parentheses are wrong, or it does not go around this.
         """
         if name in self._loaded:
             return self._loaded[name]
-        found = import_target(self.target(name))
+        targets = self.targets(name)
+        if self.wrappers is not None and "(" in name:
+            wrapper, inner = self._parts(name)
+            around = getattr(self.wrappers.load(wrapper), "around", None)
+            if around is None:
+                raise UsageError(f"'{wrapper}' is not a Wrapper class")
+            return around(self.load(inner))
+        found = import_target(targets[0])
         return found if ":" in name else self._loaded.setdefault(name, found)
+
+    def _parts(self, name: str) -> tuple[str, str]:
+        """``"dedup(random)"`` as ``("dedup", "random")``."""
+        wrapper, _, rest = name.partition("(")
+        if not wrapper or len(rest) < 2 or not rest.endswith(")"):
+            kind = self.kind.upper()
+            raise UsageError(f"{self.kind} '{name}': expected NAME or WRAPPER({kind}) with its closing parenthesis")
+        return wrapper, rest[:-1]
 
 
 SIMULATORS = Registry(
@@ -112,6 +138,14 @@ SIMULATORS = Registry(
         "dram": "archgym.simulators.dram.simulator:Dram",
         "tabular": "archgym.simulators.tabular:Tabular",
         "synthetic": "archgym.simulators.synthetic:Synthetic",
+    },
+)
+WRAPPERS = Registry(
+    "wrapper",
+    "archgym.wrappers",
+    {
+        "dedup": "archgym.agents.dedup_wrapper:DedupWrapper",
+        "penalty": "archgym.agents.penalty_wrapper:PenaltyWrapper",
     },
 )
 AGENTS = Registry(
@@ -140,4 +174,5 @@ AGENTS = Registry(
         "skopt-gp": "archgym.agents.skopt_optimizer:SkoptGp",
         "sobol": "archgym.agents.sobol:Sobol",
     },
+    WRAPPERS,
 )

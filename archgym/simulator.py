@@ -101,7 +101,10 @@ class Simulator(ABC):
 
     @abstractmethod
     def design_space(self, workload: Workload) -> DesignSpace:
-        """The parameters of the simulated hardware; most simulators return one constant space."""
+        """The parameters of the simulated hardware; most simulators return one constant space.
+
+        Where single steps lead astray, as from a wide array to a tall one, it may declare `moves` (`DesignSpace`).
+        """
 
     @abstractmethod
     def baseline(self, workload: Workload) -> dict[str, Level]:

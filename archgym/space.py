@@ -7,6 +7,7 @@ hashing, exact logs, ``MultiDiscrete`` actions, enumeration and joins.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
 import math
@@ -41,6 +42,9 @@ class DesignSpace:
         allowed: static rules, known without simulating.
         merge: further canonicalisation proved by a simulator: codes (n, d) -> codes (n, d),
             idempotent. Not part of the fingerprint.
+        moves: further small steps, where moving one parameter alone leads astray: a canonical design (d,) -> codes
+            (k, d) of designs like it, as level indices. Pure; they need be neither canonical nor allowed nor distinct.
+            Not part of the fingerprint.
 
     Attributes:
         nvec: (d,) int64, number of levels of each parameter.
@@ -57,11 +61,13 @@ class DesignSpace:
         parameters: Sequence[Parameter],
         allowed: Sequence[Rule] = (),
         merge: Callable[[Codes], Codes] | None = None,
+        moves: Callable[[Codes], Codes] | None = None,
     ) -> None:
         self.parameters = tuple(parameters)
         self.names = tuple(p.name for p in self.parameters)
         self.allowed = tuple(allowed)
         self._merge = merge
+        self.moves = moves
         if not self.parameters or len(set(self.names)) != len(self.names):
             raise UsageError(f"a design space needs parameters with distinct names, got {self.names}")
         self._position = {name: i for i, name in enumerate(self.names)}
@@ -285,7 +291,8 @@ class DesignSpace:
     def neighbours(self, code: npt.NDArray[np.int64]) -> Codes:
         """Allowed designs (k, d) one step away, distinct and canonical.
 
-        One step moves an ordered parameter to an adjacent level or a categorical one to any other.
+        One step moves an ordered parameter to an adjacent level or a categorical one to any other, or is one of the
+        `moves`; these follow the others.
         """
         (origin,) = self.canonical(np.asarray(code)[None])
         rows = []
@@ -295,7 +302,10 @@ class DesignSpace:
             for level in steps:
                 if level != here and 0 <= level < len(p.levels):
                     rows.append([*origin[:i], level, *origin[i + 1 :]])
-        codes = self.canonical(np.array(rows, np.int64).reshape(-1, len(self.names)))
+        codes = np.array(rows, np.int64).reshape(-1, len(self.names))
+        if self.moves is not None:
+            codes = np.concatenate([codes, self.moves(origin)])
+        codes = self.canonical(codes)
         codes = codes[self.is_allowed(codes) & (codes != origin).any(axis=1)]
         _, first = np.unique(self.keys(codes), return_index=True)
         unique: Codes = codes[np.sort(first)]
@@ -320,7 +330,8 @@ class DesignSpace:
         ]
         self._keep_dead_levels(kept)
         rules = [self._restricted_rule(rule, kept) for rule in self.allowed]
-        return DesignSpace(parameters, rules)
+        moves = None if self.moves is None else functools.partial(_restricted_moves, self.moves, kept, self.nvec)
+        return DesignSpace(parameters, rules, moves=moves)
 
     def with_merge(self, merge: Callable[[Codes], Codes]) -> DesignSpace:
         """This space with a simulator's canonicalisation on top of its own."""
@@ -399,6 +410,19 @@ class DesignSpace:
             order = np.argsort(scope, kind="stable")
             factors.append(Factor(tuple(sorted(scope)), rule.table.transpose(order).astype(np.float64)))
         return factors
+
+
+def _restricted_moves(
+    moves: Callable[[Codes], Codes], kept: Sequence[npt.NDArray[np.int64]], nvec: npt.NDArray[np.int64], code: Codes
+) -> Codes:
+    """The moves of a whole space, as far as they stay among the levels that a subspace has kept."""
+    found = moves(np.array([levels[c] for levels, c in zip(kept, code, strict=True)], np.int64))
+    lowered = np.empty_like(found)
+    for i, levels in enumerate(kept):
+        place = np.full(nvec[i], -1, np.int64)
+        place[levels] = np.arange(len(levels))
+        lowered[:, i] = place[found[:, i]]
+    return lowered[(lowered >= 0).all(axis=1)]
 
 
 def _plain(value: Any) -> Level:

@@ -25,7 +25,7 @@ class StudySpec:
 
     Attributes:
         problem: what is optimised.
-        agent: registered name, ``"module:Class"``, or ``"external"``.
+        agent: registered name, ``"module:Class"``, ``"wrapper(agent)"``, or ``"external"``.
         config: overrides of the agent's hyperparameters.
         budget: samples; None (external agents only) is unlimited.
         batch: designs asked per step; part of the spec, it never follows the number of workers.

@@ -126,7 +126,7 @@ def run(
     Args:
         problem: ``"simulator/workload/objective"``, the name of a suite problem, a ProblemSpec, or a
             whole StudySpec (then the arguments up to ``config`` are not used).
-        agent: registered name or ``"module:Class"``.
+        agent: registered name, ``"module:Class"``, or ``"wrapper(agent)"``.
         budget, batch, seed, track, config: see StudySpec.
         out: folder for the log; one that holds the same spec is resumed (or, if complete, read).
         executor: ``"serial"``, ``"threads"`` or ``"processes"``, with ``jobs`` workers; the log does not depend on it.
@@ -211,7 +211,7 @@ def agent_config(agent: str, config: Mapping[str, Any], track: str) -> dict[str,
         UsageError: a value does not fit; or the agent needs metrics, but the track is scalar.
     """
     typed = configs.to_json(configs.configure(_agent_class(agent, track).Config, config, f"agent {agent}"))
-    return {key: typed[key] for key in config}
+    return {key: configs.flat(typed)[key] for key in configs.flat(config)}
 
 
 def _agent_class(agent: str, track: str) -> type[Agent]:

@@ -70,7 +70,7 @@ def about(
 @app.command("run")
 def run_study(
     problem: ProblemArgument,
-    agent: Annotated[str, typer.Option(help="Registered agent, or module:Class.")] = "genetic",
+    agent: Annotated[str, typer.Option(help="Registered agent, module:Class, or WRAPPER(AGENT).")] = "genetic",
     budget: Annotated[int, typer.Option(help="Samples; duplicates count.")] = 1000,
     batch: Annotated[int, typer.Option(help="Designs asked per step; part of the spec.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of every random stream.")] = 0,

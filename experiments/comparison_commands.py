@@ -52,7 +52,9 @@ TrackOption = Annotated[str, typer.Option(help="grey (metrics shown to the agent
 
 def compare_agents(
     problems: ProblemsArgument,
-    agents: Annotated[str, typer.Option(help="Registered agents or module:Class, with commas between them.")],
+    agents: Annotated[
+        str, typer.Option(help="Registered agents, module:Class or WRAPPER(AGENT), with commas between them.")
+    ],
     budgets: Annotated[str, typer.Option(help="Samples after which they are judged.")] = "50,200,1000",
     seeds: Annotated[int, typer.Option(help="Runs of every agent on every problem: seeds 0, 1, …")] = 20,
     batch: BatchOption = 10,
@@ -148,7 +150,7 @@ def comparison_plan(
 
     Args:
         problems: as on the command line.
-        agents: registered names, or ``"module:Class"``.
+        agents: registered names, ``"module:Class"``, or ``"wrapper(agent)"``.
         budgets: samples.
         seeds: how many.
         batch, track: of all studies.

@@ -36,7 +36,7 @@ def configurations(agent: str, n: int, *, seed: int = 0, track: str = "grey") ->
     axes = {key: tuple(values) for key, values in cls.search_space.items()}
     if not axes or not all(axes.values()):
         raise UsageError(f"agent {agent} declares no search_space: there are no configurations to draw")
-    defaults = configs.to_json(cls.Config())
+    defaults = configs.flat(configs.to_json(cls.Config()))
     size = math.prod(len(values) for values in axes.values())
     found: list[dict[str, Any]] = [{}]
     seen: set[int] = set()

@@ -16,7 +16,7 @@ from archgym.errors import UnknownNameError, UsageError
 from archgym.influence import affordable, influence
 from archgym.objective import NAMED
 from archgym.problem import Problem
-from archgym.registry import AGENTS, SIMULATORS, import_target
+from archgym.registry import AGENTS, SIMULATORS, WRAPPERS, import_target
 from archgym.suite.problems import PROBLEMS
 from archgym.validation import validate
 from archgym.variant import split_variant
@@ -42,7 +42,7 @@ def _catalogue() -> dict[str, list[str]]:
         "simulators": list(SIMULATORS.names()),
         "workloads": list(workload_names()),
         "objectives": [*NAMED, "any metric", "pareto:METRIC,METRIC,…", "archgym-target:METRIC=TARGET,…"],
-        "agents": list(AGENTS.names()),
+        "agents": [*AGENTS.names(), *(f"{name}(AGENT)" for name in WRAPPERS.names())],
         "problems": list(PROBLEMS),
         "environments": list(IDS),
     }
@@ -80,7 +80,8 @@ def show(
     is_problem = split_variant(what)[0] in PROBLEMS or ("/" in what and not is_workload_file(what))
     if settings and not is_problem:
         raise UsageError(f"--set: expected a problem such as dram/stream/edp to describe with it, got '{what}'")
-    if what in AGENTS.names() or (is_target and _is_agent(what)):
+    is_agent = what in (*AGENTS.names(), *WRAPPERS.names()) or what.endswith(")")
+    if is_agent or (is_target and _is_agent(what)):
         _show_agent(console, what, as_json)
     elif what in SIMULATORS.names() or is_target:
         _show_problem(console, Problem(_any_problem(what)), as_json)
@@ -108,7 +109,7 @@ def _any_problem(simulator: str) -> Any:
 
 def _show_agent(console: Console, name: str, as_json: bool) -> None:
     cls = AGENTS.load(name)
-    defaults = configs.to_json(cls.Config())
+    defaults = configs.flat(configs.to_json(cls.Config()))
     if as_json:
         print_json({"agent": name, "needs": cls.needs, "config": defaults, "search_space": cls.search_space})
         return

@@ -183,7 +183,7 @@ def variance_parts(gaps: Floats, *, level: float = LEVEL) -> VarianceParts:
 def _default(frame: pd.DataFrame, agent: str) -> str | None:
     """Label of the configuration in which every hyperparameter has its default."""
     try:
-        known = configs.to_json(AGENTS.load(agent).Config())
+        known = configs.flat(configs.to_json(AGENTS.load(agent).Config()))
     except (ArchGymError, ImportError):  # not installed here: only "nothing overridden" can be told
         known = {}
     for _, row in frame.drop_duplicates("agent_label").iterrows():

@@ -33,7 +33,9 @@ from .tables import make_console
 
 def lottery_of_agents(
     problems: ProblemsArgument,
-    agents: Annotated[str, typer.Option(help="Registered agents or module:Class, with commas between them.")],
+    agents: Annotated[
+        str, typer.Option(help="Registered agents, module:Class or WRAPPER(AGENT), with commas between them.")
+    ],
     configs: Annotated[int, typer.Option(help="Configurations of each agent; its default is one of them.")] = 32,
     seeds: Annotated[int, typer.Option(help="Runs of every configuration: seeds 0, 1, …")] = 10,
     budget: Annotated[int, typer.Option(help="Samples of every run.")] = 1000,
@@ -90,7 +92,7 @@ def lottery_plan(
 
     Args:
         problems: as on the command line.
-        agents: registered names, or ``"module:Class"``.
+        agents: registered names, ``"module:Class"``, or ``"wrapper(agent)"``.
         configs: of each agent, the default included.
         seeds: how many.
         budget, batch, track: of all studies.

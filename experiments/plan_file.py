@@ -3,7 +3,7 @@
 ::
 
     problems = ["systolic/resnet50/edp", "dram-rl-stream-edp"]
-    agents = ["random", "genetic", "small-ga"]      # registered names, module:Class, or [agent.NAME] below
+    agents = ["random", "genetic", "small-ga"]      # names, module:Class, WRAPPER(AGENT), or [agent.NAME] below
     budgets = [200, 1000]                           # or one number
     seeds = 30                                      # 0 to 29, or a list
     batch = 10                                      # optional, like track = "grey"
@@ -166,7 +166,7 @@ def _grid(place: Table, agents: Mapping[str, list[PlannedAgent]], build: Build, 
         with at(place.where("agents", i)):
             found = agents.get(name)
             if found is None:
-                if name not in AGENTS.names() and ":" not in name:
+                if name not in AGENTS.names() and ":" not in name and "(" not in name:
                     raise UnknownNameError("agent", name, (*AGENTS.names(), *agents))
                 found = [PlannedAgent(name, name, {})]
             for one in found:

@@ -31,7 +31,8 @@ STATES = ("done", "running", "interrupted", "failed", "missing")
 
 def study_name(spec: StudySpec, digest: str) -> str:
     """The name of a study's folder: readable in front, unique by 64 bits of its hash behind."""
-    agent = re.sub(r"[^\w.+-]+", "_", spec.agent.rpartition(":")[2])[:24]
+    without_modules = re.sub(r"[^(]*:", "", spec.agent).replace(")", "")  # dedup(my.module:Mine): dedup_Mine
+    agent = re.sub(r"[^\w.+-]+", "_", without_modules)[:24]
     return f"{agent}-s{spec.seed}-{digest[:16]}"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from archgym.config import configure, to_json
+from archgym.config import configure, flat, to_json
 from archgym.errors import (
     ArchGymError,
     BudgetExhausted,
@@ -98,6 +98,22 @@ def test_wrong_values_are_usage_errors(key, value, message):
         configure(Config, {key: value}, "test")
 
 
+def test_a_dot_reaches_into_an_option_that_has_options():
+    assert configure(Config, {"inner.width": "3", "count": 2}, "test") == Config(count=2, inner=Inner(3))
+    assert flat({"inner": {"width": 3}, "count": 2}) == {"inner.width": 3, "count": 2}
+    assert flat({"inner": Inner(3), "sizes": (1, 2)}) == {"inner.width": 3, "sizes": (1, 2)}
+    assert flat({"inner.width": 3}) == {"inner.width": 3}
+    with pytest.raises(UnknownNameError, match="unknown option of test: inner 'widht'; did you mean width"):
+        configure(Config, {"inner.widht": 3}, "test")
+    with pytest.raises(UnknownNameError, match="unknown option of test 'iner'; did you mean inner"):
+        configure(Config, {"iner.width": 3}, "test")
+    with pytest.raises(UsageError, match="test: count: expected int"):
+        configure(Config, {"count.width": 3}, "test")
+    for both in (("inner", "inner.width"), ("inner.width", "inner")):
+        with pytest.raises(UsageError, match="test: 'inner' is given as a whole and in parts"):
+            configure(Config, dict.fromkeys(both, "3"), "test")
+
+
 # ---- registries ----------------------------------------------------------------------------
 
 
@@ -124,7 +140,7 @@ def test_registering():
     assert things.names() == ("config", "gone", "inner", "late")
     with pytest.raises(UsageError, match="thing 'inner' is already registered as"):
         things.register("inner", Config)
-    for name in ("a:b", "a/b"):
+    for name in ("a:b", "a/b", "a(b)", "a,b"):
         with pytest.raises(UsageError, match="may not contain"):
             things.register(name, Inner)
 

@@ -18,7 +18,7 @@ LAYERS = (
     {"parameter", "completions", "space"},
     {"network", "topology", "landscape", "trace", "trace_files", "trace_json", "workload", "workloads"}
     | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file", "reference_rows"},
-    {"simulator", "agent", "proxies"},
+    {"simulator", "agent", "wrapper", "proxies"},
     {"problem", "variant"},
     {"processes"},
     {"spec", "log", "logged_study", "runs", "dataset", "executor", "evaluator", "influence"},
@@ -95,7 +95,7 @@ def may_import(module, name):
         return part in BELOW_SIMULATOR or part == "simulator" or proxy
     if own == "agents":
         learning = module.split(".")[2:3] in (["rl"], ["marl"]) and part == "envs"
-        return part in BELOW_SIMULATOR or part in ("agent", "proxies") or learning
+        return part in BELOW_SIMULATOR or part in ("agent", "wrapper", "proxies") or learning
     return part in LAYER and LAYER[part] <= LAYER[own]
 
 

@@ -408,6 +408,47 @@ def test_neighbours_by_hand():
     assert sorted(rows_of(space.neighbours(np.array([1, 0])))) == [(0, 0), (1, 1), (2, 0)]
 
 
+def moving(code):
+    """Ordered a, b and c in a triangle: one level from a to b or back; raw, and out of bounds nowhere."""
+    steps = np.array([[-1, 1, 0], [1, -1, 0], [0, 0, 0], [-1, 1, 1]])
+    return code + steps[((code + steps >= 0) & (code + steps <= 2)).all(axis=1)]
+
+
+def test_declared_moves_follow_the_single_steps():
+    """a + b <= 3, and c matters only where a is 0. From (1, 1, 0): single steps to a = 0, 2 and b = 0, 2; moves to
+    (0, 2, 0) and (2, 0, 0), to itself (left out), and to (0, 2, 1), where c matters."""
+    a, b = Parameter.integers("a", 0, 2), Parameter.integers("b", 0, 2)
+    c = Parameter("c", (0, 1, 2), active_when={"a": (0,)})
+    rules = [Rule.where([a, b], lambda v, w: v + w <= 3)]
+    space, plain = DesignSpace([a, b, c], rules, moves=moving), DesignSpace([a, b, c], rules)
+    steps = [(0, 1, 0), (2, 1, 0), (1, 0, 0), (1, 2, 0)]
+    assert rows_of(plain.neighbours(np.array([1, 1, 0]))) == steps
+    assert rows_of(space.neighbours(np.array([1, 1, 0]))) == [*steps, (0, 2, 0), (2, 0, 0), (0, 2, 1)]
+    # From (1, 2, 0): (2, 1, 0) by a move alone; (0, 3, .) does not exist. From (2, 1, 0): (1, 2, 0), and with c = 1 the
+    # same again, as c is dead there: each design once.
+    assert set(rows_of(space.neighbours(np.array([1, 2, 0])))) == {(0, 2, 0), (1, 1, 0), (2, 1, 0)}
+    assert set(rows_of(space.neighbours(np.array([2, 1, 0])))) == {(1, 1, 0), (2, 0, 0), (1, 2, 0)}
+    assert space.fingerprint == plain.fingerprint
+
+
+def test_a_move_to_what_the_rules_forbid_is_left_out():
+    a, b = Parameter.integers("a", 0, 2), Parameter.integers("b", 0, 2)
+    c = Parameter.integers("c", 0, 2)
+    space = DesignSpace([a, b, c], [Rule.where([a, b], lambda v, w: (v, w) != (2, 0))], moves=moving)
+    assert (2, 0, 0) not in rows_of(space.neighbours(np.array([1, 1, 0])))
+    assert (0, 2, 0) in rows_of(space.neighbours(np.array([1, 1, 0])))
+
+
+def test_a_restriction_keeps_the_moves_among_its_levels():
+    # a backwards, b without its level 1, c fixed at 0. (1, 2, 0) is (1, 1, 0) there, and moves to (2, 1, 0), which is
+    # lost; in a space that keeps b whole but backwards too, it is (1, 0, 0) and moves to (0, 1, 0).
+    space = DesignSpace([Parameter.integers(name, 0, 2) for name in "abc"], moves=moving)
+    lost = space.restrict({"a": (2, 1, 0), "b": (0, 2), "c": (0,)})
+    assert set(rows_of(lost.neighbours(np.array([1, 1, 0])))) == {(0, 1, 0), (2, 1, 0), (1, 0, 0)}
+    kept = space.restrict({"a": (2, 1, 0), "b": (2, 1, 0), "c": (0,)})
+    assert set(rows_of(kept.neighbours(np.array([1, 0, 0])))) == {(0, 0, 0), (2, 0, 0), (1, 1, 0), (0, 1, 0)}
+
+
 # ---- restriction -------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archgym.errors import UsageError
-from archgym.space import Columns, DesignSpace, Parameter
+from archgym.space import Codes, Columns, DesignSpace, Parameter
 from archgym.technology import arithmetic, dram, registers, sram, wires
 
 from . import array
@@ -31,6 +31,18 @@ MEMORIES = (
     "HBM2 2 stacks",
 )
 
+
+def exchange_sides(code: Codes) -> Codes:
+    """A wider and a taller array (k, 7) of about as many elements: one level of rows for one of columns.
+
+    Either alone changes what the array costs, and what fits beside it, before its new shape can pay.
+    """
+    moved = np.tile(code, (2, 1))
+    moved[:, :2] += [[1, -1], [-1, 1]]
+    inside = (moved[:, :2] >= 0) & (moved[:, :2] < len(SIDES))
+    return moved[inside.all(axis=1)]
+
+
 SPACE = DesignSpace(
     [
         Parameter("rows", SIDES, group="array", doc="processing elements in a column of the array"),
@@ -40,7 +52,8 @@ SPACE = DesignSpace(
         Parameter("filter_sram", SRAM_KIB, unit="KiB", group="sram", doc="weight buffer"),
         Parameter("ofmap_sram", SRAM_KIB, unit="KiB", group="sram", doc="output and partial-sum buffer"),
         Parameter.categorical("memory", MEMORIES, group="memory", doc="off-chip memory system"),
-    ]
+    ],
+    moves=exchange_sides,
 )
 
 

@@ -1124,3 +1124,25 @@ def test_grouped_mobilenet_on_64_by_64(g):
         assert round(got["macs"] / 1e6) == macs
         assert 100 * got["macs"] / (4096 * got["cycles"]) == pytest.approx(over_time, abs=0.06)
         assert 100 * got["layer_utilisation"] == pytest.approx(over_layers, abs=0.06)
+
+
+# ---- declared moves ------------------------------------------------------------------------
+
+
+def test_one_level_of_rows_for_one_of_columns():
+    # Levels 5 and 2 are 16 rows and 8 columns: 14 x 12 is the wider array, 20 x 6 the taller one.
+    code = np.array([5, 2, 0, 3, 3, 3, 1])
+    found = hardware.exchange_sides(code)
+    assert SPACE.decode(found)["rows"].tolist() == [20, 14]
+    assert SPACE.decode(found)["cols"].tolist() == [6, 12]
+    assert (found[:, 2:] == code[2:]).all()
+    assert len(hardware.exchange_sides(np.zeros(7, np.int64))) == 0  # 4 x 4 has no smaller side
+    neighbours = {tuple(row) for row in SPACE.neighbours(code).tolist()}
+    assert {tuple(row) for row in found.tolist()} <= neighbours
+
+
+def test_exchanges_stay_among_the_levels_of_a_restricted_space():
+    # Rows 14 to 20 and columns 6 and 8: of the two exchanges only 20 x 6 is left.
+    small = SPACE.restrict({"rows": (14, 16, 20), "cols": (6, 8)})
+    found = small.moves(np.array([1, 1, 0, 3, 3, 3, 1]))
+    assert found[:, :2].tolist() == [[2, 0]]
