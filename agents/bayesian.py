@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 _MUTANTS, _CROSSED, _RANDOM = 200, 60, 100  # candidates of each kind
 _CENTRES = 2  # elites whose whole neighbourhood is looked at
 _CLIMBERS = 4  # candidates that a round climbs on from
+_TRUSTED = 3  # founders that a prior speaks for
+_PROMISING, _PRIOR_ROUNDS = 100, 10  # best designs of the prior, and climbs from them: where those founders come from
 _DRAWS = 48  # normal draws behind an expected improvement in a trade-off
 
 
@@ -38,7 +40,8 @@ class Bayesian(Agent):
     composed of the predictions; with a Pareto objective every design is chosen for another random direction of the
     trade-off. On the scalar track reward and feasibility are modelled. The acquisition function is maximised over
     designs near the best ones, mutants, crossings and random ones, from which it climbs by small steps: what
-    matters most on discrete spaces (C. White et al., "BANANAS", AAAI 2021). No design is proposed twice.
+    matters most on discrete spaces (C. White et al., "BANANAS", AAAI 2021). No design is proposed twice. With a prior
+    every model starts from its mean, as far as observations bear it out, and some founders are its best designs.
     """
 
     @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Bayesian(Agent):
         "iterations": (4, 8, 16),
     }
     anytime = True
+    uses_prior = True
     config: Config
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
@@ -92,7 +96,8 @@ class Bayesian(Agent):
         self._is_pareto = self.objective is not None and self.objective.pareto
         self._draws = self.rng.standard_normal((_DRAWS, len(self._surrogate.weights)))
         self._asked = 0
-        self._founders = founders(space, self._surrogate.lattice, self.config.initial, self.rng)
+        spread = self.config.initial if self.prior is None else max(self.config.initial - _TRUSTED, 1)
+        self._founders = founders(space, self._surrogate.lattice, spread, self.rng)
         self._told = Told(space)
         self._waiting = self._founders[:0]  # chosen already, to be asked for next
         self._fitted = self._tuned = 0  # observations at the last fit, and at the last search for hyperparameters
@@ -100,6 +105,9 @@ class Bayesian(Agent):
     def ask(self, n: int) -> Codes:
         """``n`` new designs (k, d): founders, then proposals; fewer only when the space runs out."""
         seen = self._told.rows
+        if self.prior is not None:  # not before the first ask: it takes a moment
+            self._founders = np.concatenate([self._learn(self.prior), self._founders])
+            self.prior = None  # learned
         start = max(self._asked, len(self._told))  # a warm start takes the founders' place
         first = self._founders[start : start + n]
         out = self._completed(first, len(first))
@@ -120,6 +128,20 @@ class Bayesian(Agent):
         """Those of ``codes`` that are new, and random designs up to ``n``."""
         new = self._unseen.claim(codes, n)
         return new if len(new) == n else np.concatenate([new, self._unseen.draw(n - len(new), self.rng)])
+
+    def _learn(self, prior: Evaluation) -> Codes:
+        """Take in the prior; founders (k, d) that should be good if this problem were like it."""
+        known = Told(self.space)
+        known.add(prior)
+        assert known.rows is not None
+        order = np.lexsort(ranks(known.rows).T[::-1])
+        self._surrogate.believe(known.rows, self._rows(order))
+        pool = self._unseen.fresh(known.rows.codes[order[:_PROMISING]])
+        scores = self._surrogate.promise(pool)
+        for _ in range(_PRIOR_ROUNDS if len(pool) else 0):
+            more = self._unseen.fresh(self._moves.steps(pool[_top(scores[None], _CLIMBERS)]), pool)
+            pool, scores = np.concatenate([pool, more]), np.concatenate([scores, self._surrogate.promise(more)])
+        return _apart(pool[np.argsort(-scores, kind="stable")], _TRUSTED)
 
     def _proposed(self, seen: Evaluation, n: int) -> Codes:
         """``n`` proposals, or fewer, with many observations from those that wait."""
@@ -224,6 +246,18 @@ class Bayesian(Agent):
             shown = np.flatnonzero(seen.feasible)[front(self._costs(seen))]
             return np.asarray(self.rng.permutation(shown)[:k])
         return order[:k]
+
+
+def _apart(codes: Codes, n: int) -> Codes:
+    """The first ``n``, or fewer, of ``codes`` (k, d) that differ from each other in most parameters: neighbours would
+    all share the fate of the first."""
+    chosen: list[int] = []
+    for i in range(len(codes)):
+        if len(chosen) == n:
+            break
+        if (2 * (codes[chosen] != codes[i]).sum(axis=1) > codes.shape[1]).all():
+            chosen.append(i)
+    return codes[chosen]
 
 
 def _top(scores: Floats, n: int) -> npt.NDArray[np.int64]:

@@ -177,17 +177,18 @@ class GaussianProcess:
         self._sd = np.array([*[_LENGTH_SD] * d, _SIGNAL[1], _ADDITIVE[1], _NOISE[1]])
         self.parameters: Floats = self._mean.copy() if start is None else start
 
-    def fit(self, codes: Codes, y: Floats, *, iterations: int) -> GaussianProcess:
+    def fit(self, codes: Codes, y: Floats, *, iterations: int, scale: float | None = None) -> GaussianProcess:
         """Take in observations.
 
         Args:
             codes: (n, d), n at least 1.
             y: (n,) finite numbers of any scale.
             iterations: steps of the search for hyperparameters; 0 keeps them.
+            scale: how far numbers usually lie from their mean; None for the standard deviation of ``y``.
         """
         self._codes = np.ascontiguousarray(codes, np.int64)
         self._centre = float(y.mean())
-        self._scale = float(y.std()) or 1.0
+        self._scale = scale or float(y.std()) or 1.0
         z = (y - self._centre) / self._scale
         if iterations > 0 and len(y) > 1:
             low, high = self._mean - 4 * self._sd, self._mean + 4 * self._sd
@@ -205,6 +206,10 @@ class GaussianProcess:
         self._condition(z)
         return self
 
+    def mean(self, codes: Codes) -> Floats:
+        """Mean (n,), in the units of y: a row of covariances with the data each, nothing that grows with its square."""
+        return np.asarray(self._centre + self._scale * (self._cross(codes) @ (self._inverse.T @ self._weights)))
+
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation (n,), in the units of y."""
         rest = self._project(codes)
@@ -220,9 +225,12 @@ class GaussianProcess:
 
     def _project(self, codes: Codes) -> Floats:
         """Rows (n, m): covariances with the data, times the inverse of the factor."""
+        return np.asarray(dtrmm(1.0, self._inverse, self._cross(codes), side=1, lower=1, trans_a=1))
+
+    def _cross(self, codes: Codes) -> Floats:
         product, additive = np.exp(2.0 * self.parameters[-3:-1])
-        cross = _covariances(np.ascontiguousarray(codes, np.int64), self._codes, self._tables, product, additive)
-        return np.asarray(dtrmm(1.0, self._inverse, cross, side=1, lower=1, trans_a=1))
+        codes = np.ascontiguousarray(codes, np.int64)
+        return np.asarray(_covariances(codes, self._codes, self._tables, product, additive))
 
     def _condition(self, z: Floats) -> None:
         self._tables, _ = self._lattice.tables(self.parameters[:-3])

@@ -9,7 +9,7 @@ import numpy as np
 
 from archgym.agent import Agent
 from archgym.errors import UsageError
-from archgym.evaluation import Evaluation
+from archgym.evaluation import Evaluation, Floats
 from archgym.wrapper import Wrapper
 
 from .penalty import penalised
@@ -38,8 +38,10 @@ class PenaltyWrapper(Wrapper):
         self._range: list[Evaluation] = []  # the worst and the best feasible sample: all that a penalty depends on
 
     def inner_study(self, study: dict[str, Any]) -> dict[str, Any]:
-        """The study as the scalar track shows it."""
-        return {**study, "n_values": 1, "n_constraints": 0, "objective": None}
+        """The study as the scalar track shows it, a prior without constraints like everything told."""
+        prior = study.get("prior")
+        known = {} if prior is None else {"prior": _feasible(prior, penalised(prior))}
+        return {**study, **known, "n_values": 1, "n_constraints": 0, "objective": None}
 
     def tell(self, evaluation: Evaluation) -> None:
         """Tell the inner agent the same rows, all of them feasible."""
@@ -52,6 +54,9 @@ class PenaltyWrapper(Wrapper):
             self._range = [rows.take(np.array([np.nanargmin(reward), np.nanargmax(reward)]))]
         else:
             cost -= rows.reward  # the floor: whatever is feasible will be better
-        told = evaluation.scalar()
-        everything = np.ones(len(told), np.bool_)
-        self.inner.tell(replace(told, reward=-cost[-len(told) :], feasible=everything))
+        self.inner.tell(_feasible(evaluation, cost[-len(evaluation) :]))
+
+
+def _feasible(rows: Evaluation, cost: Floats) -> Evaluation:
+    """The rows as the scalar track shows them, all feasible, with these costs (n,)."""
+    return replace(rows.scalar(), reward=-cost, feasible=np.ones(len(rows), np.bool_))

@@ -64,7 +64,8 @@ class Auto(Agent):
     asks improved the best reward most for the seconds they are declared to cost (`Simulator.cost_seconds` and
     `ASK_SECONDS`), and every now and then to the one that has waited longest. Beside `bayesian` these are `genetic`,
     `ant-colony` (a model of densities) and `local-search`; with a Pareto objective `nsga2`, and what counts is how many
-    designs of an ask join the front. All members are told every sample, whoever asked for it, and every warm start.
+    designs of an ask join the front. All members are told every sample, whoever asked for it, and every warm start; a
+    prior is `bayesian`'s.
     """
 
     @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Auto(Agent):
         "window": (3, 5, 10),
         "rotate": (2, 4, 8),
     }
+    uses_prior = True
     config: Config
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
@@ -124,6 +126,7 @@ class Auto(Agent):
             n_constraints=self.n_constraints,
             objective=self.objective,
             cost_seconds=self.cost_seconds,
+            prior=self.prior if cls.uses_prior else None,
         )
 
     def ask(self, n: int) -> Codes:

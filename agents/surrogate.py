@@ -21,6 +21,7 @@ from archgym.objective import Objective
 from archgym.space import Codes, DesignSpace
 
 from .gaussian_process import GaussianProcess, Lattice, Posterior
+from .prior_mean import PriorMean
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,6 +99,8 @@ class Surrogate:
         self._limits = () if objective is None else objective.limits
         self._models: dict[str, GaussianProcess] = {}
         self._bounds: dict[str, float | None] = {}
+        self._priors: dict[str, PriorMean] = {}
+        self._broken_before: dict[str, float] = {}  # conditions that the prior breaks -> bound
 
     @property
     def weights(self) -> dict[str, float]:
@@ -119,11 +122,13 @@ class Surrogate:
         return np.where(seen.feasible, np.asarray(total), -np.inf)
 
     def targets(self, seen: Evaluation) -> list[Target]:
-        """Everything worth a model: the parts, and the conditions that some row has broken."""
+        """Everything worth a model: the parts, the conditions that some row has broken, and limits on metrics that the
+        prior has broken (it knows too little of a physical constraint to rule designs out before one has failed)."""
+        limited = {limit.metric for limit in self._limits}
         out = {name: Target(name, y) for name, y in self.parts(seen).items()}
         for target in self._conditions(seen):
-            assert target.bound is not None
-            if target.name in out or (target.y > target.bound).any():
+            foreseen = target.name in self._broken_before and target.name.lstrip("-") in limited
+            if target.name in out or foreseen or _broken(target):
                 out[target.name] = target
         return list(out.values())
 
@@ -144,6 +149,21 @@ class Surrogate:
             out.append(Target("impossible", np.where(explained, -0.5, 0.5), 0.0))
         return out
 
+    def believe(self, prior: Evaluation, rows: npt.NDArray[np.int64]) -> None:
+        """Take in a similar problem: a mean for every target and condition, which observations correct.
+
+        Args:
+            prior: everything known of it, canonical codes.
+            rows: what to fit to.
+        """
+        targets = {t.name: t for t in (*(Target(k, y) for k, y in self.parts(prior).items()), *self._conditions(prior))}
+        for target in targets.values():
+            usable = rows[np.isfinite(target.y[rows])]
+            if len(usable) and np.ptp(target.y[usable]) > 0:
+                self._priors[target.name] = PriorMean(self.lattice, prior.codes[usable], target.y[usable])
+                if target.bound is not None and _broken(target):
+                    self._broken_before[target.name] = target.bound
+
     def fit(self, seen: Evaluation, rows: npt.NDArray[np.int64], *, iterations: int) -> None:
         """Fit every target to some of the rows that were seen.
 
@@ -154,22 +174,45 @@ class Surrogate:
         """
         self._bounds = {}
         for target in self.targets(seen):
-            y, codes = target.y[rows], seen.codes[rows]
-            usable = np.isfinite(y)
-            if not usable.any():
+            usable = rows[np.isfinite(target.y[rows])]
+            if not len(usable):
                 continue
+            y, prior = target.y[usable], self._priors.get(target.name)
+            if prior is not None:
+                y = prior.explain(seen.codes, usable, y)
             known = self._models.get(target.name)
             model = GaussianProcess(self.lattice, None if known is None else known.parameters)
-            model.fit(codes[usable], y[usable], iterations=_FIRST if known is None else iterations)
+            model.fit(
+                seen.codes[usable],
+                y,
+                iterations=_FIRST if known is None else iterations,
+                scale=None if prior is None else prior.rest,
+            )
             self._models[target.name] = model
             self._bounds[target.name] = target.bound
 
     def belief(self, codes: Codes) -> Belief:
         """Predictions for designs (n, d)."""
         posteriors = {name: self._models[name].joint(codes) for name in self._bounds}
+        for name, prior in self._priors.items():
+            if name in posteriors:
+                posteriors[name].mean = posteriors[name].mean + prior.mean(codes)
+        return self._composed(posteriors, self._bounds)
+
+    def promise(self, codes: Codes) -> Floats:
+        """What the prior alone expects (n,) of designs (n, d), minus what its doubts about feasibility cost."""
+        posteriors = {name: prior.joint(codes) for name, prior in self._priors.items()}
+        belief = self._composed(posteriors, self._broken_before)
+        return belief.log_feasible(len(codes)) + (belief.reward()[0] if belief.terms else 0.0)
+
+    def _composed(self, posteriors: Mapping[str, Posterior], bounds: Mapping[str, float | None]) -> Belief:
         weights = self.weights
         terms = {name: posteriors[name] for name in weights} if weights.keys() <= posteriors.keys() else {}
-        return Belief(terms, [(posteriors[k], b) for k, b in self._bounds.items() if b is not None], weights)
+        return Belief(terms, [(posteriors[k], b) for k, b in bounds.items() if b is not None], weights)
+
+
+def _broken(target: Target) -> bool:
+    return target.bound is not None and bool((target.y > target.bound).any())
 
 
 def _log(column: Floats) -> Floats:

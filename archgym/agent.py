@@ -44,6 +44,7 @@ class Agent(ABC):
         anytime: whether it pays no heed to ``budget``, so that a study is the beginning of every longer one (as far as
             it consists of whole asks). Comparisons then run the longest and read the shorter ones off it; of agents
             that do not say so they run one study for each budget.
+        uses_prior: whether it makes something of ``prior``.
 
     Args:
         space: the designs to search; canonical designs are the distinct ones.
@@ -56,12 +57,16 @@ class Agent(ABC):
         objective: on the grey track, how reward, values and the last violations follow from the metrics; an agent may
             model metrics one by one and put the objective together afterwards. None on the scalar track.
         cost_seconds: what the simulator declares for one evaluation; nobody measures it.
+        prior: designs of this space as they came out of a similar problem (another workload, a lower fidelity), under
+            this objective: a guess at what they are worth here, which observations may contradict. Not this problem's
+            numbers, so no warm start.
     """
 
     Config: ClassVar[type[Any]] = NoHyperparameters
     search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {}
     needs: ClassVar[Literal["scalar", "grey"]] = "scalar"
     anytime: ClassVar[bool] = False
+    uses_prior: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class Agent(ABC):
         n_constraints: int = 0,
         objective: Objective | None = None,
         cost_seconds: float = 0.0,
+        prior: Evaluation | None = None,
     ) -> None:
         self.space = space
         self.config = self.Config() if config is None else config
@@ -85,6 +91,7 @@ class Agent(ABC):
         self.n_constraints = n_constraints
         self.objective = objective
         self.cost_seconds = cost_seconds
+        self.prior = prior
         self.rng = rng.generator(seed, "agent")
 
     @abstractmethod

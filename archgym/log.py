@@ -1,10 +1,11 @@
 """Study folders: an append-only journal of every sample, readable without archgym.
 
 ``spec.json``     what was run: the study's spec, its hash, versions of what it was run with
+``prior.json``    what it knew beforehand: rows of other logs (only of a study that began with some)
 ``trials.jsonl``  one line a sample, flushed after every ask; NaN is null; a torn last line is dropped
 ``timing.jsonl``  when and how long; never read back by anything that decides
 
-The first two are bit-identical between runs of the same spec in one environment.
+All but the last are bit-identical between runs of the same spec in one environment.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import orjson
 from archgym.errors import LogError
 from archgym.evaluation import Evaluation
 
-SPEC, TRIALS, TIMING = "spec.json", "trials.jsonl", "timing.jsonl"
-_PART = "spec.part"  # all that is left of a study killed, or out of disk space, in its first moment
+SPEC, PRIOR, TRIALS, TIMING = "spec.json", "prior.json", "trials.jsonl", "timing.jsonl"
+_PART = ".part"
+# all that may be left of a study killed, or out of disk space, in its first moment
+_BEGUN = (PRIOR, *(str(Path(name).with_suffix(_PART)) for name in (SPEC, PRIOR)))
 _FIELDS = ("trial", "ask", "codes", "metrics", "violations", "feasible", "reason", "reward", "values", "cached")
 
 
@@ -36,6 +39,7 @@ class StudyLog:
     Args:
         folder: created if needed.
         header: content of ``spec.json``; a folder that holds another header is refused.
+        prior: content of ``prior.json``; empty for no such file.
 
     Attributes:
         recorded: the lines that the folder already held when it was opened (a resume), parsed.
@@ -44,7 +48,7 @@ class StudyLog:
         LogError: the folder belongs to another spec, is damaged, or is being written by another process.
     """
 
-    def __init__(self, folder: str | Path, header: dict[str, Any]) -> None:
+    def __init__(self, folder: str | Path, header: dict[str, Any], prior: bytes = b"") -> None:
         self.folder = Path(folder)
         text = json.dumps(header, indent=1, sort_keys=True) + "\n"
         spec = self.folder / SPEC
@@ -52,14 +56,14 @@ class StudyLog:
             _same_header(spec, header)
         elif self.folder.exists() and not self.folder.is_dir():
             raise LogError(f"{self.folder} is a file; choose another --out")
-        elif self.folder.exists() and any(path.name != _PART for path in self.folder.iterdir()):
+        elif self.folder.exists() and any(path.name not in _BEGUN for path in self.folder.iterdir()):
             raise LogError(f"{self.folder} is not empty and holds no {SPEC}; choose another --out")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not spec.exists():
-                part = self.folder / _PART
-                part.write_text(text, encoding="utf-8")
-                part.replace(spec)  # it exists whole or not at all
+                if prior:
+                    _write_whole(self.folder / PRIOR, prior)
+                _write_whole(spec, text.encode())  # last: where it exists the study has begun
             self._trials = open(self.folder / TRIALS, "ab")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
@@ -192,10 +196,25 @@ def _parse(path: Path, *, repair: bool) -> Iterator[dict[str, Any]]:
 def _same_header(spec: Path, header: dict[str, Any]) -> None:
     found = read_header(spec.parent)
     if found.get("hash") != header.get("hash"):
+        theirs, ours = (_prior_of(h) for h in (found, header))
+        which = ("", "") if theirs == ours else (f", prior {theirs}", f", prior {ours}")
         raise LogError(
-            f"{spec.parent} holds another study ({found.get('label', 'unknown')}, hash {str(found.get('hash'))[:8]}; "
-            f"this one is {header.get('label')}, {str(header.get('hash'))[:8]}); choose another --out"
+            f"{spec.parent} holds another study ({found.get('label', 'unknown')}, hash {str(found.get('hash'))[:8]}"
+            f"{which[0]}; this one is {header.get('label')}, {str(header.get('hash'))[:8]}{which[1]}); "
+            "choose another --out"
         )
+
+
+def _prior_of(header: dict[str, Any]) -> str:
+    study = header.get("study")
+    return str(study.get("prior", ""))[:8] or "none" if isinstance(study, dict) else "none"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that exists whole or not at all."""
+    part = path.with_suffix(_PART)
+    part.write_bytes(content)
+    part.replace(path)
 
 
 def _lock(stream: IO[bytes], folder: Path) -> None:

@@ -148,6 +148,7 @@ class Problem:
         simulator, workloads, objective: the parts.
         space: the design space that agents see (restricted, with the simulator's canonicalisation).
         metric_names: metrics of every evaluation; with several workloads the aggregates, then ``metric@workload``.
+        slack_names: the physical constraints; with several workloads ``constraint@workload``.
         constraint_names: columns of ``Evaluation.violations``: physical constraints, then limits.
         baseline: the simulator's baseline design.
         baseline_metrics: its metrics; what rewards are measured against.
@@ -166,7 +167,7 @@ class Problem:
         self._weights = _weights(spec)
         self._tags = _tags(self.workloads)
         self.metric_names = self._with_workloads([m.name for m in self.simulator.metrics], aggregate=True)
-        self._slack_names = self._with_workloads([c.name for c in self.simulator.constraints], aggregate=False)
+        self.slack_names = self._with_workloads([c.name for c in self.simulator.constraints], aggregate=False)
         self.full_space = self.simulator.design_space(self.workloads[0])
         if any(self.simulator.design_space(w).fingerprint != self.full_space.fingerprint for w in self.workloads[1:]):
             raise UsageError(f"{spec.label}: the simulator has different design spaces for these workloads")
@@ -185,7 +186,7 @@ class Problem:
         self.baseline = self.simulator.baseline(self.workloads[0])
         self.baseline_metrics = self._baseline_metrics()
         self.objective = objective.with_reference(self.baseline_metrics)
-        self.constraint_names = (*self._slack_names, *(str(limit) for limit in objective.limits))
+        self.constraint_names = (*self.slack_names, *(str(limit) for limit in objective.limits))
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> Problem:
@@ -209,7 +210,12 @@ class Problem:
     @functools.cached_property
     def fingerprint(self) -> str:
         """sha256 over everything that can change a number: versions, options and content, no paths or names."""
-        return self._digest(self.space.fingerprint)
+        return self._digest(self.space.fingerprint, self.objective.to_dict())
+
+    @property
+    def measurement(self) -> str:
+        """sha256 over everything that a metric of a design depends on: the fingerprint without the objective."""
+        return self._digest(self.space.fingerprint, None)
 
     @property
     def variant_of(self) -> str:
@@ -217,15 +223,17 @@ class Problem:
 
         Both have the same designs with the same metrics, hence the same optimum and Pareto front.
         """
-        return self._digest(self._undisguised.fingerprint) if self.spec.variant else self.fingerprint
+        if not self.spec.variant:
+            return self.fingerprint
+        return self._digest(self._undisguised.fingerprint, self.objective.to_dict())
 
-    def _digest(self, space: str) -> str:
+    def _digest(self, space: str, objective: Mapping[str, Any] | None) -> str:
         content = {
             "simulator": [self.spec.simulator, self.simulator.version, configs.to_json(self.simulator.config)],
             "workloads": [w.fingerprint for w in self.workloads],
             "tags": self._tags if len(self.workloads) > 1 else [],
             "aggregate": [self.spec.aggregate, self._weights] if len(self.workloads) > 1 else [],
-            "objective": self.objective.to_dict(),
+            "objective": objective,
             "baseline": self.baseline,
             "space": space,
         }
@@ -266,8 +274,8 @@ class Problem:
         An infeasible design keeps its slacks and its reason, and has no metrics (NaN).
         """
         n = len(codes)
-        slack = np.empty((n, len(self._slack_names)))
-        for i, name in enumerate(self._slack_names):
+        slack = np.empty((n, len(self.slack_names)))
+        for i, name in enumerate(self.slack_names):
             limit = self._slack_limit(name, columns)
             slack[:, i] = columns[name] / np.where(limit == 0, 1.0, np.abs(limit))
         reason = np.asarray(columns["reason"], np.int64)
@@ -279,6 +287,25 @@ class Problem:
             table[:, i] = columns[name]
         table[~possible] = np.nan
         table[~np.isfinite(table)] = np.nan  # "no such number" has one spelling, and JSON can write it
+        return self.judge(codes, table, slack, reason, possible)
+
+    def judge(
+        self,
+        codes: Codes,
+        table: npt.NDArray[np.float64],
+        slack: npt.NDArray[np.float64],
+        reason: npt.NDArray[np.int64],
+        possible: npt.NDArray[np.bool_],
+    ) -> Evaluation:
+        """What the objective and its limits make of metrics.
+
+        Args:
+            codes: (n, d).
+            table: (n, len(metric_names)); NaN where there is no such number.
+            slack: (n, len(slack_names)) of the physical constraints, relative to their limits.
+            reason: (n,) codes of the simulator's ``reasons``.
+            possible: (n,) whether no physical constraint or rule is broken.
+        """
         metrics = {name: table[:, i] for i, name in enumerate(self.metric_names)}
         limits = self.objective.violations(metrics)
         values = self.objective.values(metrics)
@@ -293,7 +320,7 @@ class Problem:
             np.concatenate([slack, limits], axis=1),
             feasible,
             reason,
-            np.zeros(n, np.bool_),
+            np.zeros(len(codes), np.bool_),
         )
 
     def evaluate(self, codes: Codes, seeds: npt.NDArray[np.int64] | None = None) -> Evaluation:
@@ -360,7 +387,7 @@ class Problem:
     def _baseline_metrics(self) -> dict[str, float]:
         seeds = rng.stream_seeds(0, "baseline", 0, 1)  # of no study, so that the reference belongs to the problem
         columns = self._simulate_full(self.full_space.encode([self.baseline]), seeds)
-        bad = [n for n in self._slack_names if columns[n][0] > 0]
+        bad = [n for n in self.slack_names if columns[n][0] > 0]
         if bad or columns["reason"][0]:
             why = ", ".join(bad) or self.simulator.reasons[int(columns["reason"][0])]
             raise UsageError(

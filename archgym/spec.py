@@ -32,6 +32,7 @@ class StudySpec:
         track: ``"grey"`` or ``"scalar"``.
         seed: of every random stream.
         parent: hash of the study whose rows were told to the agent first, or "".
+        prior: sha256 of the rows of other logs that it began with (``prior.json``), or "".
     """
 
     problem: ProblemSpec
@@ -42,6 +43,7 @@ class StudySpec:
     track: str = "grey"
     seed: int = 0
     parent: str = ""
+    prior: str = ""
 
     def __post_init__(self) -> None:
         for name, value in (("budget", self.budget), ("batch", self.batch), ("seed", self.seed)):
@@ -56,8 +58,9 @@ class StudySpec:
 
     @property
     def agent_label(self) -> str:
-        """The agent and its overridden hyperparameters: ``genetic (population=8)``."""
-        shown = ", ".join(f"{key}={value}" for key, value in sorted(self.config.items()))
+        """The agent, its overridden hyperparameters, and whether it had a prior: ``genetic (population=8)``."""
+        known = ["prior"] if self.prior else []
+        shown = ", ".join([f"{key}={value}" for key, value in sorted(self.config.items())] + known)
         return f"{self.agent} ({shown})" if shown else self.agent
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class StudySpec:
             "track": self.track,
             "seed": self.seed,
             "parent": self.parent,
+            **({"prior": self.prior} if self.prior else {}),  # studies without one keep their hash
         }
 
     @classmethod

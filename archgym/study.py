@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from archgym.evaluator import Evaluator
 from archgym.executor import make_executor
 from archgym.log import SPEC, TRIALS, StudyLog, read_header, read_trials, rows_as_json
 from archgym.pareto import front
+from archgym.prior import Prior, choose_prior, kept_prior
 from archgym.problem import Problem, ProblemSpec
 from archgym.registry import AGENTS
 from archgym.spec import EXTERNAL, StudySpec
@@ -115,6 +116,7 @@ def run(
     seed: int = 0,
     track: str = "grey",
     config: Mapping[str, Any] | None = None,
+    prior: Sequence[str | Path] = (),
     out: str | Path | None = None,
     executor: str = "serial",
     jobs: int = 1,
@@ -128,6 +130,8 @@ def run(
             whole StudySpec (then the arguments up to ``config`` are not used).
         agent: registered name, ``"module:Class"``, or ``"wrapper(agent)"``.
         budget, batch, seed, track, config: see StudySpec.
+        prior: folders of studies of the same design space. Rows of the very problem are told to the agent before it
+            begins and cost nothing; of the others the nearest by workload features is its prior.
         out: folder for the log; one that holds the same spec is resumed (or, if complete, read).
         executor: ``"serial"``, ``"threads"`` or ``"processes"``, with ``jobs`` workers; the log does not depend on it.
         on_ask: called with the Evaluator after every batch.
@@ -148,7 +152,9 @@ def run(
     if spec is None:
         parsed = problem if isinstance(problem, ProblemSpec) else parse_problem(str(problem), **options)
         spec = StudySpec(parsed, agent, dict(config or {}), budget, batch, track, seed)
-    return search(*prepare(spec), out=out, executor=executor, jobs=jobs, on_ask=on_ask)
+    spec, ready = prepare(spec)
+    spec, known = gather_prior(spec, ready, prior, out)
+    return search(spec, ready, prior=known, out=out, executor=executor, jobs=jobs, on_ask=on_ask)
 
 
 def prepare(spec: StudySpec, problem: Problem | None = None) -> tuple[StudySpec, Problem]:
@@ -166,17 +172,51 @@ def prepare(spec: StudySpec, problem: Problem | None = None) -> tuple[StudySpec,
     return replace(spec, problem=problem.spec, config=config), problem
 
 
+def gather_prior(
+    spec: StudySpec, problem: Problem, folders: Sequence[str | Path], out: str | Path | None = None
+) -> tuple[StudySpec, Prior]:
+    """The spec of a study that begins with the logs in some folders, and what they tell.
+
+    A study that has begun keeps what it uses of them, so a folder may be gone when it is resumed.
+
+    Args:
+        spec, problem: from `prepare`.
+        folders: of studies of the same design space.
+        out: where the study will be logged.
+
+    Raises:
+        UsageError: another space, no rows, missing metrics, or an agent that makes nothing of a prior.
+        LogError: no study folder, or damaged.
+    """
+    if not folders:
+        return spec, kept_prior(spec, problem, out)
+    if out is not None and (Path(out) / SPEC).exists() and not all((Path(f) / SPEC).exists() for f in folders):
+        begun = read_header(out).get("study", {}).get("prior", "")
+        if begun:
+            spec = replace(spec, prior=begun)
+            return spec, kept_prior(spec, problem, out)
+    known = choose_prior([load(folder) for folder in folders], problem)
+    if known.believed is not None and not _agent_class(spec.agent, spec.track).uses_prior:
+        raise UsageError(
+            f"prior: agent {spec.agent} expected logs of {spec.problem.label} itself, got one of another problem; "
+            "agents bayesian and auto can use it"
+        )
+    return replace(spec, prior=known.digest), known
+
+
 def search(
     spec: StudySpec,
     problem: Problem,
     *,
+    prior: Prior | None = None,
     out: str | Path | None = None,
     executor: str = "serial",
     jobs: int = 1,
     on_ask: Callable[[Evaluator], None] | None = None,
 ) -> Summary:
-    """`run` for what `prepare` returned: many studies can share one Problem, which may take long to build."""
-    return _search(spec, problem, out, executor, jobs, on_ask, None)
+    """`run` for what `prepare` (and `gather_prior`) returned: many studies can share a Problem, which may be slow to
+    build. A spec with a prior, but given none, finds it in ``out``."""
+    return _search(spec, problem, out, executor, jobs, on_ask, prior or kept_prior(spec, problem, out))
 
 
 def continue_study(
@@ -200,7 +240,8 @@ def continue_study(
     if left < 1:
         raise UsageError(f"{folder}: its budget of {old.spec.budget} samples is already spent")
     spec = replace(old.spec, budget=left, parent=read_header(folder)["hash"])
-    return _search(spec, old.problem, out, executor, jobs, on_ask, old.samples)
+    known = kept_prior(old.spec, old.problem, folder)
+    return _search(spec, old.problem, out, executor, jobs, on_ask, known, old.samples)
 
 
 def agent_config(agent: str, config: Mapping[str, Any], track: str) -> dict[str, Any]:
@@ -223,8 +264,13 @@ def _agent_class(agent: str, track: str) -> type[Agent]:
     return cls
 
 
-def make_agent(spec: StudySpec, problem: Problem) -> Agent:
+def make_agent(spec: StudySpec, problem: Problem, prior: Evaluation | None = None) -> Agent:
     """The agent that a spec names, ready to ask.
+
+    Args:
+        spec: names it.
+        problem: that it shall search.
+        prior: rows of a similar problem under this one's objective.
 
     Raises:
         UnknownNameError: no such agent or hyperparameter.
@@ -241,7 +287,12 @@ def make_agent(spec: StudySpec, problem: Problem) -> Agent:
         n_constraints=len(problem.constraint_names) if spec.track == "grey" else 0,
         objective=problem.objective if spec.track == "grey" else None,
         cost_seconds=problem.cost_seconds,
+        **({} if prior is None else {"prior": _shown(prior, spec.track)}),
     )
+
+
+def _shown(rows: Evaluation, track: str) -> Evaluation:
+    return rows.scalar() if track == "scalar" else rows
 
 
 def _search(
@@ -251,19 +302,20 @@ def _search(
     executor: str,
     jobs: int,
     on_ask: Callable[[Evaluator], None] | None,
-    warm_start: Evaluation | None,
+    prior: Prior,
+    warm_start: Evaluation | None = None,
 ) -> Summary:
-    agent = make_agent(spec, problem)
+    agent = make_agent(spec, problem, prior.believed)
     workers = make_executor(executor, jobs)
     workers.check(problem)
     if out is not None and (finished := _finished(spec, problem, Path(out))) is not None:
         workers.close()
         return finished
-    log = StudyLog(out, spec.header(problem)) if out is not None else None
+    log = StudyLog(out, spec.header(problem), prior.text) if out is not None else None
     try:
         evaluator = Evaluator(problem, spec.budget, track=spec.track, log=log, executor=workers, seed=spec.seed)
         evaluator.on_ask = on_ask
-        _drive(agent, evaluator, warm_start)
+        _drive(agent, evaluator, prior.told, warm_start)
     except BudgetExhausted:
         pass  # a library's own loop ran into the end of the budget
     except ReplayMismatch as error:
@@ -278,12 +330,13 @@ def _search(
     return Summary(spec, problem, evaluator.history(), None if out is None else Path(out))
 
 
-def _drive(agent: Agent, evaluator: Evaluator, warm_start: Evaluation | None = None) -> None:
+def _drive(agent: Agent, evaluator: Evaluator, *warm_starts: Evaluation | None) -> None:
     """Let the agent search, on one thread of BLAS and OpenMP: sums that are split between threads differ in the last
     bit, and no log may depend on the number of cores."""
     with threadpool_limits(1):
-        if warm_start is not None:
-            agent.tell(warm_start.scalar() if evaluator.track == "scalar" else warm_start)
+        for rows in warm_starts:
+            if rows is not None:
+                agent.tell(_shown(rows, evaluator.track))
         agent.run(evaluator)
 
 
@@ -422,11 +475,12 @@ def _close(a: float, b: float, scale: float) -> bool:
 def _replay_agent(folder: str | Path, spec: StudySpec, problem: Problem, lines: list[dict[str, Any]]) -> None:
     if spec.agent == EXTERNAL or spec.parent:
         raise UsageError(f"{folder}: its agent cannot be rerun (external, or continued from another study)")
-    agent, end = make_agent(spec, problem), len(lines)
+    known, end = kept_prior(spec, problem, folder), len(lines)
+    agent = make_agent(spec, problem, known.believed)
     evaluator = Evaluator(problem, spec.budget, track=spec.track, recorded=lines, seed=spec.seed)
     evaluator.on_ask = lambda running: _stop_at(running, end)
     with contextlib.suppress(BudgetExhausted, _LogEndsError):
-        _drive(agent, evaluator)
+        _drive(agent, evaluator, known.told)
     if evaluator.n_samples < end:
         raise ReplayMismatch(
             f"row {evaluator.n_samples}: the log goes on, the agent asks for nothing more", evaluator.n_samples

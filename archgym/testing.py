@@ -83,7 +83,8 @@ def check_agent(agent: str | type[Agent], **config: Any) -> None:
 
     Exact budget, same seed same designs, batches of 1, 7 and 64, designs inside the space, rows it
     never asked for, a problem without any feasible design, several values, one-level parameters, and
-    spaces smaller than the budget; of an agent that is declared anytime, that its designs do not depend on the budget.
+    spaces smaller than the budget; of an agent that is declared anytime, that its designs do not depend on the budget;
+    of one that uses a prior, the same with a prior.
 
     Args:
         agent: registered name or class.
@@ -102,6 +103,8 @@ def check_agent(agent: str | type[Agent], **config: Any) -> None:
         shorter = _designs(cls, config, problem, budget=65, batch=13, seed=3)
         assert np.array_equal(longer[:65], shorter), "is declared anytime, but its designs depend on the budget"
     _check_warm_start(cls, config, problem)
+    if cls.uses_prior:
+        _check_prior(cls, config, problem)
 
     impossible = Problem(ProblemSpec("systolic", ("alexnet",), "edp", limits=("area<=1e-6",)))
     usual = len(_designs(cls, config, problem, budget=30, batch=5, seed=0))
@@ -118,10 +121,17 @@ def check_agent(agent: str | type[Agent], **config: Any) -> None:
 
 
 def _designs(
-    cls: type[Agent], config: dict[str, Any], problem: Problem, *, budget: int, batch: int, seed: int
+    cls: type[Agent],
+    config: dict[str, Any],
+    problem: Problem,
+    *,
+    budget: int,
+    batch: int,
+    seed: int,
+    prior: Evaluation | None = None,
 ) -> Codes:
     """All designs that an agent evaluates."""
-    agent = _make(cls, config, problem, budget, batch, seed)
+    agent = _make(cls, config, problem, budget, batch, seed, prior)
     evaluator = Evaluator(problem, budget, track=cls.needs, seed=seed)
     try:
         agent.run(evaluator)
@@ -131,7 +141,15 @@ def _designs(
     return evaluator.history().codes
 
 
-def _make(cls: type[Agent], config: dict[str, Any], problem: Problem, budget: int, batch: int, seed: int) -> Agent:
+def _make(
+    cls: type[Agent],
+    config: dict[str, Any],
+    problem: Problem,
+    budget: int,
+    batch: int,
+    seed: int,
+    prior: Evaluation | None = None,
+) -> Agent:
     grey = cls.needs == "grey"
     return cls(
         problem.space,
@@ -143,6 +161,7 @@ def _make(cls: type[Agent], config: dict[str, Any], problem: Problem, budget: in
         n_constraints=len(problem.constraint_names) if grey else 0,
         objective=problem.objective if grey else None,
         cost_seconds=problem.cost_seconds,
+        **({} if prior is None else {"prior": prior}),
     )
 
 
@@ -154,6 +173,16 @@ def _check_warm_start(cls: type[Agent], config: dict[str, Any], problem: Problem
     asked = agent.ask(8)
     assert 1 <= len(asked) <= 8, f"ask(8) after a warm start returned {len(asked)} designs"
     problem.space.check(asked)
+
+
+def _check_prior(cls: type[Agent], config: dict[str, Any], problem: Problem) -> None:
+    similar = Problem(ProblemSpec("systolic", ("resnet18",), "edp"))
+    prior = similar.evaluate(similar.space.sample(30, rng.generator(9, "prior")))
+    prior = prior if cls.needs == "grey" else prior.scalar()
+    first, second = (_designs(cls, config, problem, budget=20, batch=4, seed=3, prior=prior) for _ in range(2))
+    assert np.array_equal(first, second), "with a prior the same seed asked for other designs"
+    problem.space.check(first)
+    assert problem.space.is_allowed(first).all(), "with a prior it asked for a design that the rules forbid"
 
 
 def _one_level_each(space: DesignSpace, free: str) -> dict[str, tuple[Any, ...]]:

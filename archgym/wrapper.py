@@ -80,6 +80,7 @@ def _around(wrapper: type[Wrapper], inner: type[Agent]) -> type[Wrapper]:
         "search_space": inner.search_space,
         "needs": inner.needs,
         "anytime": inner.anytime,
+        "uses_prior": inner.uses_prior,
     }
     return cast(type[Wrapper], type(f"{wrapper.__name__}({inner.__name__})", (wrapper,), attributes))
 

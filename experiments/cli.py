@@ -19,7 +19,7 @@ import typer
 from archgym.errors import ArchGymError, ReplayMismatch, UsageError, WorkerError
 from archgym.log import read_header
 from archgym.spec import StudySpec
-from archgym.study import continue_study, load, prepare, replay, run
+from archgym.study import continue_study, gather_prior, load, prepare, replay, search
 
 from . import comparison_commands, inspect_commands, lottery_commands, suite_commands, sweep_commands, table_commands
 from .options import (
@@ -84,6 +84,10 @@ def run_study(
     ] = "serial",
     jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of the log; default under results/.")] = None,
+    prior: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a study of the same design space to begin with, or to guess by (repeatable)."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Insist that the folder holds a study to go on with.")
     ] = False,
@@ -108,6 +112,7 @@ def run_study(
             seed,
         )
     )
+    spec, known = gather_prior(spec, ready, prior or (), out)
     folder = out or default_folder(spec, ready)
     if resume and not (folder / "spec.json").exists():
         raise UsageError(f"--resume: {folder} holds no study; leave it out to start one")
@@ -119,7 +124,9 @@ def run_study(
                     raise UsageError(f"--continue-as: {source} holds another study than this command describes")
                 summary = continue_study(source, folder, executor=executor, jobs=jobs, on_ask=bar.evaluator)
             else:
-                summary = run(spec, out=folder, executor=executor, jobs=jobs, on_ask=bar.evaluator)
+                summary = search(
+                    spec, ready, prior=known, out=folder, executor=executor, jobs=jobs, on_ask=bar.evaluator
+                )
         except KeyboardInterrupt:
             done = len(load(folder).samples) if (folder / "spec.json").exists() else 0
             command = shlex.join(["archgym", *_without_resume(sys.argv[1:], folder, out), "--resume"])

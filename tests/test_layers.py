@@ -23,7 +23,7 @@ LAYERS = (
     {"processes"},
     {"spec", "log", "logged_study", "runs", "dataset", "executor", "evaluator", "influence"},
     {"envs"},
-    {"study", "suite", "validation", "testing"},
+    {"study", "prior", "suite", "validation", "testing"},
 )
 LAYER = {part: i for i, layer in enumerate(LAYERS) for part in layer}
 BELOW_SIMULATOR = {part for part, i in LAYER.items() if i < LAYER["simulator"]}

@@ -112,6 +112,8 @@ def test_a_wrapped_agent_is_what_its_inner_agent_is():
     assert (cls.needs, cls.anytime, cls.search_space) == ("scalar", True, inner.search_space)
     assert AGENTS.load("dedup(annealing)").anytime is False
     assert AGENTS.load(f"dedup({here(NeedsMetrics)})").needs == "grey"
+    assert AGENTS.load("dedup(bayesian)").uses_prior
+    assert not AGENTS.load("dedup(genetic)").uses_prior
     agent = make("dedup(penalty(random-walk))", moves=2)
     assert type(agent.inner.inner) is inner
     assert agent.inner.inner.config.moves == 2
@@ -338,6 +340,14 @@ def test_what_the_inner_agent_sees_has_no_contradictions():
     assert (told.metrics, told.values.shape, told.violations.shape) == ({}, (30, 0), (30, 0))
     assert told.reward[evaluation.feasible].tolist() == evaluation.reward[evaluation.feasible].tolist()
     assert np.array_equal(told.codes, codes)
+
+
+def test_a_prior_is_shown_without_constraints_too():
+    prior = outcome([3, -1, -20], [True, True, False], [-1, -1, 1])
+    seen = PenaltyWrapper.around(Stubborn)(toys.SPACE, prior=prior).inner.prior
+    assert seen.feasible.all()
+    assert (seen.metrics, seen.violations.shape) == ({}, (3, 0))
+    assert seen.reward == pytest.approx([3, -1, -1 - 0.4 * 1.5])
 
 
 def test_an_agent_that_climbs_the_reward_is_not_misled():
