@@ -42,8 +42,8 @@ class Comparison:
             ``feasible`` with intervals: shares of runs that end within 1 % of the optimum, and that find anything
             feasible; ``samples_to_feasible`` and ``samples_to_solved``: medians, infinite where most runs never get
             there; ``duplicates``: share of samples; ``ms_per_ask``, ``simulate_ms``: milliseconds of the agent per
-            ask and of the evaluator per sample; ``hypervolume@N``: median share of the reference front's, Pareto
-            objectives only.
+            ask and of the evaluator per sample; ``hypervolume@N``: median share of the reference front's with
+            its interval, Pareto objectives only.
         by_success: one row an agent and problem in which all limits have to be met and nothing else counts:
             ``success@N``: share of the runs that have met them by one of N samples, ``samples_to_feasible``: median
             over seeds of the samples until then, infinite where most runs never get there, both with intervals; the
@@ -155,7 +155,7 @@ class Comparison:
         for budget in self.budgets:
             out[f"gap@{budget}"] = _estimates(frame, f"gap@{budget}")
             if f"hypervolume@{budget}" in frame:
-                out[f"hypervolume@{budget}"] = [_gap(v) for v in frame[f"hypervolume@{budget}"]]
+                out[f"hypervolume@{budget}"] = _estimates(frame, f"hypervolume@{budget}")
         if (frame["samples_to_feasible"] > 1).any():
             out["samples to feasible"] = [_count(v) for v in frame["samples_to_feasible"]]
         out["within 1 %"] = _percents(frame["solved"])
@@ -246,7 +246,8 @@ def _source(optimum: Optimum) -> str:
 
 def _estimates(frame: pd.DataFrame, name: str, text: Callable[[float], str] | None = None) -> list[str]:
     columns, text = (frame[name], frame[f"{name}.low"], frame[f"{name}.high"]), text or _gap
-    return [f"{text(v)} [{text(low)}, {text(high)}]" for v, low, high in zip(*columns, strict=True)]
+    cells = zip(*columns, strict=True)
+    return ["-" if math.isnan(v) else f"{text(v)} [{text(low)}, {text(high)}]" for v, low, high in cells]
 
 
 def _effort_columns(frame: pd.DataFrame) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from .intervals import Estimate, median_interval, share_interval
 Floats = npt.NDArray[np.float64]
 
 SOLVED = math.log(1.01)  # within 1 % of the optimum
+_NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 
 def by_problem(c: Curves, budgets: Sequence[int], at: Floats, volumes: Mapping[str, Floats]) -> pd.DataFrame:
@@ -35,8 +36,8 @@ def by_problem(c: Curves, budgets: Sequence[int], at: Floats, volumes: Mapping[s
             for j, budget in enumerate(budgets):
                 row |= _cells(f"gap@{budget}", median_interval(at[i, k, :, j]))
                 if volumes:  # of the problems with a Pareto objective; the others have an empty cell
-                    found = volumes[problem][k, :, j] if problem in volumes else np.array([np.nan])
-                    row[f"hypervolume@{budget}"] = float(np.median(found))
+                    known = median_interval(volumes[problem][k, :, j]) if problem in volumes else _NOTHING
+                    row |= _cells(f"hypervolume@{budget}", known)
             row["area"] = float(np.median(_areas(one, k)))
             rows.append(row | _solved(one, k) | _found(one, k) | _effort(one, k))
     return pd.DataFrame(rows)
