@@ -120,19 +120,10 @@ def check_agent(agent: str | type[Agent], **config: Any) -> None:
     assert len(_designs(cls, config, tiny, budget=50, batch=4, seed=0)) >= 1, "asks for nothing in a tiny space"
 
 
-def _designs(
-    cls: type[Agent],
-    config: dict[str, Any],
-    problem: Problem,
-    *,
-    budget: int,
-    batch: int,
-    seed: int,
-    prior: Evaluation | None = None,
-) -> Codes:
-    """All designs that an agent evaluates."""
-    agent = _make(cls, config, problem, budget, batch, seed, prior)
-    evaluator = Evaluator(problem, budget, track=cls.needs, seed=seed)
+def _designs(cls: type[Agent], config: dict[str, Any], problem: Problem, **study: Any) -> Codes:
+    """All designs that an agent evaluates in a study of that budget, batch, seed and maybe prior."""
+    agent, budget = _make(cls, config, problem, **study), study["budget"]
+    evaluator = Evaluator(problem, budget, track=cls.needs, seed=study["seed"])
     try:
         agent.run(evaluator)
     except BudgetExhausted as error:
@@ -141,32 +132,21 @@ def _designs(
     return evaluator.history().codes
 
 
-def _make(
-    cls: type[Agent],
-    config: dict[str, Any],
-    problem: Problem,
-    budget: int,
-    batch: int,
-    seed: int,
-    prior: Evaluation | None = None,
-) -> Agent:
+def _make(cls: type[Agent], config: dict[str, Any], problem: Problem, **study: Any) -> Agent:
     grey = cls.needs == "grey"
     return cls(
         problem.space,
         cls.Config(**config),
-        seed=seed,
-        budget=budget,
-        batch=batch,
         n_values=problem.objective.n_values if grey else 1,
         n_constraints=len(problem.constraint_names) if grey else 0,
         objective=problem.objective if grey else None,
         cost_seconds=problem.cost_seconds,
-        **({} if prior is None else {"prior": prior}),
+        **study,
     )
 
 
 def _check_warm_start(cls: type[Agent], config: dict[str, Any], problem: Problem) -> None:
-    agent = _make(cls, config, problem, 40, 8, 1)
+    agent = _make(cls, config, problem, budget=40, batch=8, seed=1)
     strangers = problem.space.sample(30, rng.generator(9, "strangers"))
     told: Evaluation = problem.evaluate(strangers)
     agent.tell(told if cls.needs == "grey" else told.scalar())

@@ -255,5 +255,4 @@ def test_a_palette_makes_pictures_smaller_and_changes_no_colour_that_counts(runs
     full, small = (np.asarray(Image.open(tmp_path / name).convert("RGB"), int) for name in ("full.png", "small.png"))
     assert full.shape == small.shape
     apart = np.abs(full - small).max(axis=2)
-    assert np.quantile(apart, 0.99) <= 16
-    assert apart.mean() < 1
+    assert apart.max() <= 24  # of 255; the colours of lines are farther apart
