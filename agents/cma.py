@@ -126,8 +126,12 @@ class Cmaes(Agent):
         used = {id(solution) for solution, _ in told}
         self._samples = [sample for sample in self._samples if id(sample[0]) not in used]
         with quiet():
-            self._optimizer.tell(told)
-            if self._optimizer.should_stop():
+            try:
+                self._optimizer.tell(told)
+                is_over = self._optimizer.should_stop()
+            except np.linalg.LinAlgError:  # steps have grown until the covariance overflowed
+                is_over = True
+            if is_over:
                 self._restart()
 
     def _restart(self) -> None:

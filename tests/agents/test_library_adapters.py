@@ -205,6 +205,19 @@ def test_cmaes_starts_again_when_it_has_converged():
     assert len(agent.ask(1)) == 0
 
 
+def test_cmaes_starts_again_when_its_covariance_breaks_down(hills):
+    # As in the study cmaes, seed 2, of systolic-resnet50-edp-1m (scalar track, batch 5): the covariance is no longer
+    # finite and numpy raises LinAlgError within the library.
+    agent = make("cmaes", hills, 60, 5)
+    evaluator = Evaluator(hills, 60)
+    agent.tell(evaluator(agent.ask(5)))
+    broken = agent._optimizer
+    broken._C = np.full_like(broken._C, np.nan)
+    agent.run(evaluator)
+    assert evaluator.left == 0
+    assert agent._optimizer is not broken
+
+
 def test_optuna_is_told_slacks_and_limits_only_on_the_grey_track():
     # room: a * b <= 32 lanes; area <= 10; plus feasibility. Only what was ever violated is told.
     problem = toys.problem(limits=("area<=10",))
