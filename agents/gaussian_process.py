@@ -248,7 +248,9 @@ class GaussianProcess:
         factor = _factor(_covariance(self._codes, tables, product, additive, noise))
         half, info = dpotri(factor, lower=1)
         assert info == 0
-        precision = np.tril(half) + np.tril(half, -1).T
+        half = np.ascontiguousarray(half)  # zero above the diagonal
+        precision = half + half.T
+        precision.flat[:: len(z) + 1] = np.diag(half)
         alpha = precision @ z
         weights = 0.5 * (precision - np.outer(alpha, alpha))
         gradient = np.empty(len(p))
@@ -286,6 +288,9 @@ class Posterior:
         prior = _covariances(codes, codes[i : i + 1], p._tables, product, additive)[:, 0]
         noise = math.exp(2.0 * p.parameters[-1])
         row = (prior - self._rest @ self._rest[i]) / math.sqrt(self._variance[i] + noise)
+        # No covariance exceeds the product of the deviations; what rounding adds to tiny ones would grow with each row.
+        most = np.sqrt(self._variance)
+        row = np.clip(row, -most, most)
         self._rest = np.column_stack([self._rest, row])
         self._variance = np.maximum(self._variance - row * row, 1e-12)
 
