@@ -43,6 +43,11 @@ def test_the_readme_quotes_the_reports():
     for row in report("agents/scalar")["by_agent"]:
         gaps = " | ".join(f"{row[f'gap@{budget}']:.3f}" for budget in (50, 200, 1000))
         assert f"| `{row['agent']}` | {gaps} | {100 * row['solved']:.0f} % |" in readme
+    shares = {}
+    for row in report("agents/pareto")["by_problem"]:
+        shares.setdefault(row["agent"], []).extend(f"{row[f'hypervolume@{budget}']:.3f}" for budget in (200, 1000))
+    for agent, cells in shares.items():
+        assert f"| `{agent}` | {' | '.join(cells)} |" in readme
 
 
 @pytest.mark.parametrize("agent", ["auto", "bayesian"])
