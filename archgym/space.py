@@ -330,7 +330,9 @@ class DesignSpace:
         ]
         self._keep_dead_levels(kept)
         rules = [self._restricted_rule(rule, kept) for rule in self.allowed]
-        moves = None if self.moves is None else functools.partial(_restricted_moves, self.moves, kept, self.nvec)
+        moves = self.moves
+        if moves is not None:
+            moves = functools.partial(_restricted_moves, moves, kept, list(map(_places, kept, self.nvec.tolist())))
         return DesignSpace(parameters, rules, moves=moves)
 
     def with_merge(self, merge: Callable[[Codes], Codes]) -> DesignSpace:
@@ -412,16 +414,22 @@ class DesignSpace:
         return factors
 
 
+def _places(kept: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    """Where each of n levels (n,) is among those that a subspace has kept; -1 where it is not."""
+    place = np.full(n, -1, np.int64)
+    place[kept] = np.arange(len(kept))
+    return place
+
+
 def _restricted_moves(
-    moves: Callable[[Codes], Codes], kept: Sequence[npt.NDArray[np.int64]], nvec: npt.NDArray[np.int64], code: Codes
+    moves: Callable[[Codes], Codes],
+    kept: Sequence[npt.NDArray[np.int64]],
+    places: Sequence[npt.NDArray[np.int64]],
+    code: Codes,
 ) -> Codes:
     """The moves of a whole space, as far as they stay among the levels that a subspace has kept."""
     found = moves(np.array([levels[c] for levels, c in zip(kept, code, strict=True)], np.int64))
-    lowered = np.empty_like(found)
-    for i, levels in enumerate(kept):
-        place = np.full(nvec[i], -1, np.int64)
-        place[levels] = np.arange(len(levels))
-        lowered[:, i] = place[found[:, i]]
+    lowered = np.stack([place[found[:, i]] for i, place in enumerate(places)], axis=1)
     return lowered[(lowered >= 0).all(axis=1)]
 
 
