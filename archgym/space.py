@@ -262,6 +262,35 @@ class DesignSpace:
         here = self._buckets[k]
         return np.ones(int(self.nvec[k]), np.bool_) if here is None else here.row(canonical) > 0
 
+    def masks(self, prefixes: Codes) -> npt.NDArray[np.bool_]:
+        """``mask`` of many prefixes of one length at once.
+
+        Args:
+            prefixes: codes (n, k) of the first k parameters, k < d.
+
+        Returns:
+            bool (n, number of levels of parameter k). Exact.
+
+        Raises:
+            UsageError: no such prefixes.
+        """
+        prefixes = np.asarray(prefixes, np.int64)
+        k = prefixes.shape[1] if prefixes.ndim == 2 else len(self.names)
+        if k >= len(self.names) or (prefixes < 0).any() or (prefixes >= self.nvec[:k]).any():
+            raise UsageError(
+                f"masks: expected rows of level indices of fewer than {len(self.names)} parameters, "
+                f"got {prefixes.shape} from {prefixes.min(initial=0)} to {prefixes.max(initial=0)}"
+            )
+        canonical = self._canonical(prefixes.copy())
+        is_open = np.ones(len(prefixes), np.bool_)
+        for i in range(k):
+            bucket = self._buckets[i]
+            if bucket is not None:
+                is_open &= bucket.rows(canonical)[np.arange(len(prefixes)), prefixes[:, i]] > 0
+        here = self._buckets[k]
+        levels = np.ones((len(prefixes), int(self.nvec[k])), np.bool_) if here is None else here.rows(canonical) > 0
+        return levels & is_open[:, None]
+
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
         """``n`` designs (n, d) drawn uniformly from the allowed raw designs, with repetition."""
         if not self.allowed:

@@ -337,6 +337,9 @@ def test_mask_is_exact_for_every_prefix(space):
         for prefix in itertools.product(*(range(int(n)) for n in space.nvec[:k])):
             expected = [(*prefix, level) in starts for level in range(int(space.nvec[k]))]
             assert space.mask(prefix).tolist() == expected, prefix
+        prefixes = np.array(list(itertools.product(*(range(int(n)) for n in space.nvec[:k]))), np.int64)
+        one_by_one = [space.mask(prefix) for prefix in prefixes]
+        assert np.array_equal(space.masks(prefixes), one_by_one)
 
 
 @EXAMPLES
@@ -631,6 +634,8 @@ def test_mask_checks_its_prefix(prefix):
     # A negative index would silently count from the end; a whole design has no next parameter.
     with pytest.raises(UsageError):
         SMALL.mask(prefix)
+    with pytest.raises(UsageError):
+        SMALL.masks(np.array([prefix]))
 
 
 @pytest.mark.parametrize(
