@@ -1,10 +1,12 @@
 """archgym: design hardware with search.
 
 ``archgym.run`` searches, ``archgym.replay`` checks a log, ``archgym.load`` reads many logs as tables,
-``gymnasium.make("archgym/…")`` gives an environment (importing archgym registers the ids). See README.md.
+``gymnasium.make("archgym/…")`` gives an environment (importing archgym registers the ids), ``archgym.parallel_env``
+one for teams of agents. See README.md.
 """
 
 import archgym.envs.registration  # noqa: F401 - registers the ids
+from archgym.envs.parallel import parallel_env
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.objective import Objective
@@ -29,6 +31,7 @@ __all__ = [
     "continue_study",
     "load",
     "load_workload",
+    "parallel_env",
     "replay",
     "run",
 ]

@@ -5,6 +5,8 @@ Each ``check_*`` raises AssertionError with what was expected and what came, and
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import warnings
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 
 from archgym import rng
 from archgym.agent import Agent
+from archgym.envs.parallel import parallel_env
 from archgym.errors import BudgetExhausted
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
@@ -171,15 +174,39 @@ def _one_level_each(space: DesignSpace, free: str) -> dict[str, tuple[Any, ...]]
 
 
 def comparable(env: Any) -> Any:
-    """The environment with "nan" for NaN in ``info``: Gymnasium's checker compares with ==, as which NaN differs."""
+    """The environment with "nan" for NaN in ``info``: checkers compare with ==, as which NaN differs."""
     step = env.step
+
+    def plain(info: dict[str, Any]) -> dict[str, Any]:
+        return {k: plain(v) if isinstance(v, dict) else "nan" if v != v else v for k, v in info.items()}
 
     def comparable_step(action: Any) -> Any:
         *rest, info = step(action)
-        return *rest, {key: "nan" if value != value else value for key, value in info.items()}
+        return *rest, plain(info)
 
     env.step = comparable_step
     return env
+
+
+def check_parallel_env(env_id: str, **options: Any) -> None:
+    """Check the multi-agent form of an environment id with PettingZoo's own tests, the turn-based view too.
+
+    Args:
+        env_id: a registered id such as ``"archgym/Systolic-v0"``.
+        options: keyword arguments of ``archgym.parallel_env``.
+    """
+    from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test
+    from pettingzoo.utils import parallel_to_aec
+
+    def make() -> Any:
+        return comparable(parallel_env(env_id, **options))
+
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Action space for each agent")  # groups have a MultiDiscrete one
+        parallel_api_test(make(), num_cycles=20)
+        parallel_seed_test(make, num_cycles=5)
+        api_test(parallel_to_aec(make()), num_cycles=20)
 
 
 def check_env(env_id: str, **options: Any) -> None:

@@ -8,7 +8,7 @@ from archgym.envs.registration import IDS
 from archgym.registry import AGENTS, SIMULATORS
 from archgym.suite.tabulate import build_table
 from archgym.table_file import write_table
-from archgym.testing import check_agent, check_env, check_simulator
+from archgym.testing import check_agent, check_env, check_parallel_env, check_simulator
 from archgym.workload import load_workload, workload_names
 
 MODELS = [name for name in SIMULATORS.names() if name != "tabular"]  # which is nothing without a table
@@ -81,7 +81,16 @@ def test_agents_that_fit_models(agent):
     check_agent(agent, **config if agent in ("auto", "bayesian") else {**config, "founders": 45, "history": 45})
 
 
-@pytest.mark.parametrize("options", [{}, {"episode": "refine", "horizon": 3}, {"track": "scalar"}])
+FORMS = [{}, {"episode": "refine", "horizon": 3}, {"episode": "assign"}, {"track": "scalar"}]
+
+
+@pytest.mark.parametrize("options", FORMS, ids=["one_step", "refine", "assign", "scalar"])
 @pytest.mark.parametrize("env_id", IDS)
 def test_environments(env_id, options):
     check_env(env_id, workload=ENVIRONMENT_WORKLOADS.get(env_id, "alexnet"), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": "declared"}, {"episode": "refine", "horizon": 3}])
+@pytest.mark.parametrize("env_id", IDS)
+def test_environments_of_teams(env_id, options):
+    check_parallel_env(env_id, workload=ENVIRONMENT_WORKLOADS.get(env_id, "alexnet"), **options)

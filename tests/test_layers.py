@@ -15,7 +15,7 @@ FOLDERS = {"archgym": "archgym", "simulators": "archgym.simulators", "agents": "
 # A module may import from its own layer and from those before it. A new kernel module has to be placed here.
 LAYERS = (
     {"errors", "rng", "registry", "config", "kernel", "borrow"},
-    {"parameter", "completions", "space"},
+    {"parameter", "completions", "space", "grouping"},
     {"network", "topology", "landscape", "trace", "trace_files", "trace_json", "workload", "workloads"}
     | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file", "reference_rows"},
     {"simulator", "agent", "wrapper", "proxies"},

@@ -1,124 +1,127 @@
-"""The dynamics behind the Gymnasium views: n parallel episodes over one evaluator.
+"""The dynamics behind the Gymnasium views: n parallel episodes over one batched evaluator.
 
-``DesignEnv`` is the case n = 1, ``DesignVectorEnv`` the general one, so they agree bit for bit.
-
-* ``one_step``: an action is a whole design, its reward is the problem's, the episode ends.
-* ``refine``: ``horizon`` designs per episode; reward_t = max(0, r_t - best so far), where the best starts
-  at the baseline's reward (0 by definition), so that the return is the improvement over the baseline.
+``DesignEnv`` is the case n = 1, ``DesignVectorEnv`` the general one, so they agree bit for bit. This is the one-step
+form: an action is a whole design, its reward is the problem's, the episode ends. The others build on it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from archgym.errors import UnknownNameError, UsageError
+from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
-from archgym.evaluator import Evaluator
 from archgym.kernel import kernel
 from archgym.problem import Problem
 from archgym.space import Codes
 
-EPISODES = ("one_step", "refine")
-RENDER_MODES = ("ansi", "rgb_array")
+from .contexts import Contexts
+
 CLIP = 20.0  # of log-ratios, rewards and workload features in observations
 
 Floats = npt.NDArray[np.float64]
 
 
 @kernel
-def _log_ratios(values: Floats, reference: Floats, clip: float) -> Floats:
-    """ln(value/reference) clipped to +-clip (n, m); 0 where there is no positive number."""
+def log_ratios(values: Floats, reference: Floats, clip: float) -> Floats:
+    """ln(value/reference) (n, m) of values (n, m) and references (n, m), clipped to +-clip; 0 where there is no
+    positive number."""
     out = np.zeros(values.shape)
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
-            ratio = values[i, j] / reference[j]
+            ratio = values[i, j] / reference[i, j]
             if ratio > 0.0:
                 out[i, j] = min(max(math.log(ratio), -clip), clip)
     return out
 
 
-def check_episode(episode: str, n: int, horizon: int, render_mode: str | None = None) -> None:
-    """Refuse what no environment can be made of.
-
-    Raises:
-        UnknownNameError: no such episode or render mode.
-        UsageError: a horizon or a number of environments below 1.
-    """
-    if episode not in EPISODES:
-        raise UnknownNameError("episode", episode, EPISODES)
-    if horizon < 1 or n < 1:
-        raise UsageError(f"horizon and number of environments: expected at least 1, got {horizon} and {n}")
-    if render_mode is not None and render_mode not in RENDER_MODES:
-        raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
-
-
 class Episodes:
-    """n episodes in lock step.
+    """n episodes in lock step, here of one step each.
 
     Args:
-        evaluator: evaluates, counts and logs the designs.
-        episode: ``"one_step"`` or ``"refine"``.
+        contexts: evaluate, count and log the designs.
         n: number of parallel episodes.
-        horizon: designs per episode of ``refine``.
+        vector_reward: one reward per term of a Pareto objective instead of one number: the same in that term alone.
 
     Attributes:
+        horizon: steps of an episode.
+        action_space: of one episode.
         names: what each entry of an observation is, k names.
         low, high: bounds (k,) of an observation.
+        n_rewards: rewards a step; 0 stands for a plain number.
+        reward_space: Box (n_rewards,) of vector rewards, else None.
         last: Evaluation of the last step, or None.
+
+    Raises:
+        UsageError: vector rewards on the scalar track, which has no metrics.
     """
 
-    def __init__(self, evaluator: Evaluator, episode: str, n: int, horizon: int) -> None:
-        check_episode(episode, n, horizon)
-        self.evaluator = evaluator
-        self.problem: Problem = evaluator.problem
+    horizon = 1
+
+    def __init__(self, contexts: Contexts, n: int, *, vector_reward: bool = False) -> None:
+        self.contexts = contexts
         self.n = n
-        self.horizon = 1 if episode == "one_step" else horizon
-        self._refine = episode == "refine"
-        self._grey = evaluator.track == "grey"
-        known = self.problem.metrics
-        self._logged = [i for i, name in enumerate(self.problem.metric_names) if known[name].positive]
-        self._reference = np.array([self.problem.baseline_metrics[self.problem.metric_names[i]] for i in self._logged])
-        features = [w.features() for w in self.problem.workloads]
-        means = {key: math.fsum(f[key] for f in features) / len(features) for key in features[0]}
-        self._features = np.clip(np.array(list(means.values()), np.float64), -CLIP, CLIP)
-        self.names = self._entries(list(means))
-        self.low, self.high = self._bounds()
+        self.space = contexts.space
+        self.action_space: gym.Space[Any] = self.space.gym_space()
+        self._grey = contexts.track == "grey"
+        problem = contexts.problems[0]
+        known = problem.metrics
+        self._logged = [i for i, name in enumerate(problem.metric_names) if known[name].positive]
+        logged = [problem.metric_names[i] for i in self._logged]
+        self._references = np.array([[p.baseline_metrics[name] for name in logged] for p in contexts.problems])
+        self._features = np.clip(contexts.feature_values, -CLIP, CLIP)
+        outcome = ["valid", *(f"ln {name}" for name in logged)] if self._grey else ["feasible", "reward"]
+        entries = [*self._state_entries(), *((name, name in ("valid", "feasible")) for name in outcome)]
+        entries += [(name, False) for name in contexts.features]
+        self.names = tuple(name for name, _ in entries)
+        share = np.array([is_share for _, is_share in entries])
+        self.low, self.high = np.where(share, 0.0, -CLIP), np.where(share, 1.0, CLIP)
+        self._outcomes = len(outcome)
+        if vector_reward and not self._grey:
+            raise UsageError("vector_reward: expected track='grey', the scalar track shows one reward only")
+        self._objective = problem.objective
+        self.n_rewards = self._objective.n_values if vector_reward else 0
+        bounds = (-CLIP, CLIP) if self._objective.pareto else (self._objective.floor, np.inf)
+        self.reward_space = gym.spaces.Box(*bounds, (self.n_rewards,), np.float64) if vector_reward else None
         self.last: Evaluation | None = None
-        self.reset()
-
-    def _entries(self, features: list[str]) -> tuple[str, ...]:
-        outcome = ["valid", *(f"ln {self.problem.metric_names[i]}" for i in self._logged)]
-        if not self._grey:
-            outcome = ["feasible", "reward"]
-        state: list[str] = []
-        if self._refine:
-            knobs = self.problem.space.names
-            state = [*(f"design {k}" for k in knobs), *(f"best {k}" for k in knobs), "best reward", "steps left"]
-        return (*state, *outcome, *features)
-
-    def _bounds(self) -> tuple[Floats, Floats]:
-        shares = ("design ", "best ", "steps", "valid", "feasible")
-        share = np.array([name.startswith(shares) and name != "best reward" for name in self.names])
-        return np.where(share, 0.0, -CLIP), np.where(share, 1.0, CLIP)
-
-    def reset(self) -> Floats:
-        """Begin n episodes; the first observations (n, k)."""
         self._steps = 0
-        d = len(self.problem.space)
-        self._design: Codes = np.repeat(self._start().reshape(1, d), self.n, axis=0)
-        self._best = self._design.copy()
-        self._best_reward = np.zeros(self.n)
-        return self._observe(None)
+        self._at = np.zeros(n, np.int64)
+        self._begin()
 
-    def _start(self) -> Codes:
-        try:
-            return self.problem.space.encode([self.problem.baseline]).reshape(-1)
-        except UsageError:  # the restricted space does not hold the baseline
-            return np.zeros(len(self.problem.space), np.int64)
+    # ---- what the forms differ in ------------------------------------------------------
+
+    def _state_entries(self) -> list[tuple[str, bool]]:
+        """Names of what stands in front of the outcome, and whether each lies in 0..1."""
+        return []
+
+    def _begin(self) -> None:
+        """The state of n new episodes."""
+
+    def _state(self) -> list[Floats]:
+        """The state as columns (n, ...)."""
+        return []
+
+    def _rewarded(self, evaluation: Evaluation) -> Floats:
+        """Rewards (n,) of the designs of this step; here also the state moves on."""
+        return evaluation.reward
+
+    # ---- episodes ----------------------------------------------------------------------
+
+    def reset(self, generators: Sequence[np.random.Generator]) -> Floats:
+        """Begin n episodes; the first observations (n, k).
+
+        Args:
+            generators: one a episode; it draws the workload where there are several.
+        """
+        self._steps = 0
+        self._at = self.contexts.draw(generators)
+        self._begin()
+        return self._observe(None)
 
     def step(self, actions: npt.NDArray[Any]) -> tuple[Floats, Floats, bool, dict[str, npt.NDArray[Any]]]:
         """Evaluate one design per episode.
@@ -127,51 +130,59 @@ class Episodes:
             actions: level indices (n, d).
 
         Returns:
-            observations (n, k), rewards (n,), whether the episodes are over, info columns (n,).
+            observations (n, k), rewards (n,) or (n, n_rewards), whether the episodes are over, info columns (n,).
 
         Raises:
-            BudgetExhausted: the evaluator's budget does not hold n more samples.
+            BudgetExhausted: the budget does not hold n more samples.
             UsageError: an action is no design of the space.
         """
-        evaluation = self.evaluator(np.asarray(actions).reshape(self.n, -1))
+        return self._evaluated(np.asarray(actions).reshape(self.n, -1))
+
+    def _evaluated(self, codes: Codes) -> tuple[Floats, Floats, bool, dict[str, npt.NDArray[Any]]]:
+        """The step that evaluates designs (n, d)."""
+        evaluation = self.contexts.evaluate(self._at, codes)
         self.last = evaluation
         self._steps += 1
-        reward = evaluation.reward
-        if self._refine:
-            self._design = evaluation.codes
-            gain = np.where(evaluation.feasible, np.maximum(reward - self._best_reward, 0.0), 0.0)
-            better = gain > 0
-            self._best = np.where(better[:, None], evaluation.codes, self._best)
-            self._best_reward = np.where(better, reward, self._best_reward)
-            reward = gain
+        reward = self._rewarded(evaluation)
+        if self.n_rewards:
+            reward = self._by_term(evaluation) if self._objective.pareto else reward[:, None]
         return self._observe(evaluation), reward, self._steps >= self.horizon, self._info(evaluation)
 
+    def problem(self, i: int) -> Problem:
+        """The problem that episode i is about."""
+        return self.contexts.problems[int(self._at[i])]
+
+    def _by_term(self, evaluation: Evaluation) -> Floats:
+        """Rewards (n, terms), each clipped to +-20, which is also what infeasible designs get everywhere."""
+        terms = self._objective.terms
+        columns = np.stack([evaluation.metrics[t.metric] for t in terms], axis=1)
+        baselines = np.array([[p.baseline_metrics[t.metric] for t in terms] for p in self.contexts.problems])
+        weighted = -np.array([t.weight for t in terms]) * log_ratios(columns, baselines[self._at], CLIP)
+        return np.where(evaluation.feasible[:, None], np.clip(weighted, -CLIP, CLIP), -CLIP) + 0.0  # no negative zero
+
     def _observe(self, evaluation: Evaluation | None) -> Floats:
-        parts: list[Floats] = []
-        if self._refine:
-            levels = np.maximum(self.problem.space.nvec - 1, 1)
-            parts += [self._design / levels, self._best / levels]
-            parts.append(np.minimum(self._best_reward, CLIP).reshape(-1, 1))
-            parts.append(np.full((self.n, 1), max(self.horizon - self._steps, 0) / self.horizon))
+        parts = self._state()
         if evaluation is None:
-            parts.append(np.zeros((self.n, len(self._logged) + 1 if self._grey else 2)))
+            parts.append(np.zeros((self.n, self._outcomes)))
         elif self._grey:
-            ratios = _log_ratios(np.ascontiguousarray(evaluation.metric_values[:, self._logged]), self._reference, CLIP)
+            shown = np.ascontiguousarray(evaluation.metric_values[:, self._logged])
             valid = 1.0 - np.all(np.isnan(evaluation.metric_values), axis=1, keepdims=True)
-            parts += [valid, ratios]
+            parts += [valid, log_ratios(shown, self._references[self._at], CLIP)]
         else:
             parts.append(evaluation.feasible.astype(np.float64).reshape(-1, 1))
             parts.append(np.clip(evaluation.reward, -CLIP, CLIP).reshape(-1, 1))
-        parts.append(np.broadcast_to(self._features, (self.n, len(self._features))))
+        parts.append(self._features[self._at])
         return np.concatenate(parts, axis=1)
 
     def _info(self, evaluation: Evaluation) -> dict[str, npt.NDArray[Any]]:
         out: dict[str, npt.NDArray[Any]] = {"feasible": evaluation.feasible}
+        if len(self.contexts) > 1:
+            out["workload"] = np.array(self.contexts.labels, object)[self._at]
         if self._grey:
             out["reason"] = np.full(self.n, "", object)
             for i in np.flatnonzero(~evaluation.feasible).tolist():
-                out["reason"][i] = self.problem.explain(evaluation, i)
+                out["reason"][i] = self.problem(i).explain(evaluation, i)
             out |= {f"metric.{name}": column for name, column in evaluation.metrics.items()}
-            for i, name in enumerate(self.problem.constraint_names):
+            for i, name in enumerate(self.contexts.problems[0].constraint_names):
                 out[f"violation.{name}"] = evaluation.violations[:, i]
         return out

@@ -15,7 +15,7 @@ class Panel:
     """Collects what was evaluated and renders it as text or as a picture.
 
     Args:
-        problem: for the names and units of parameters and metrics.
+        problem: what the next design will belong to: names and units of parameters and metrics.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -24,13 +24,13 @@ class Panel:
         self._best: list[float] = []
         self._current: Evaluation | None = None
 
-    def add(self, evaluation: Evaluation) -> None:
-        """Note one evaluated design (an Evaluation of length 1)."""
+    def add(self, evaluation: Evaluation, problem: Problem) -> None:
+        """Note one evaluated design (an Evaluation of length 1) and the problem it belongs to."""
         reward, feasible = float(evaluation.reward[0]), bool(evaluation.feasible[0])
         best = self._best[-1] if self._best else float("nan")
         self._rewards.append(reward if feasible else float("nan"))
         self._best.append(reward if feasible and not best >= reward else best)
-        self._current = evaluation
+        self._current, self._problem = evaluation, problem
 
     def text(self) -> str:
         """The current design, its outcome and the best reward so far, as lines of text."""

@@ -16,8 +16,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from archgym.envs.design_env import DesignEnv
-from archgym.envs.design_vector_env import DesignVectorEnv
+from archgym.envs.contexts import Contexts
+from archgym.envs.design_env import AssignEnv, DesignEnv
+from archgym.envs.design_vector_env import AssignVectorEnv, DesignVectorEnv
+from archgym.envs.entry import make_env, make_episodes
 from archgym.envs.registration import IDS
 from archgym.errors import BudgetExhausted, LogError, UnknownNameError, UsageError
 from archgym.evaluator import Evaluator
@@ -26,17 +28,24 @@ from archgym.study import load, replay
 from archgym.testing import comparable
 
 SYSTOLIC = "archgym/Systolic-v0"
-EPISODES = ("one_step", "refine")
+WHOLE = ("one_step", "refine")  # an action is a whole design
+EPISODES = (*WHOLE, "assign")
 TRACKS = ("grey", "scalar")
 
 
+def toy_episodes(n, episode, track, horizon, budget, **options):
+    contexts = Contexts([Evaluator(toys.problem(**options), budget, track=track)])
+    return make_episodes(contexts, n, episode, horizon)
+
+
 def toy_env(episode="one_step", track="grey", horizon=4, budget=None, render_mode=None, **options):
-    evaluator = Evaluator(toys.problem(**options), budget, track=track)
-    return DesignEnv(evaluator, episode=episode, horizon=horizon, render_mode=render_mode)
+    kind = AssignEnv if episode == "assign" else DesignEnv
+    return kind(toy_episodes(1, episode, track, horizon, budget, **options), render_mode=render_mode)
 
 
 def toy_vector(n, episode="one_step", track="grey", horizon=4, budget=None, **options):
-    return DesignVectorEnv(Evaluator(toys.problem(**options), budget, track=track), n, episode=episode, horizon=horizon)
+    kind = AssignVectorEnv if episode == "assign" else DesignVectorEnv
+    return kind(toy_episodes(n, episode, track, horizon, budget, **options))
 
 
 def action(env, **levels):
@@ -88,7 +97,7 @@ def test_stable_baselines_check_env(episode, track):
 
 
 @pytest.mark.parametrize("track", TRACKS)
-@pytest.mark.parametrize("episode", EPISODES)
+@pytest.mark.parametrize("episode", WHOLE)
 def test_observations_stay_inside_their_space(episode, track):
     # Every design of the toy space: feasible, beyond a limit, impossible.
     env = toy_env(episode, track, horizon=3, limits=("area<=16",))
@@ -301,7 +310,7 @@ def test_vector_equals_sync_vector_env(episode, track):
     single.close()
 
 
-@pytest.mark.parametrize("episode", EPISODES)
+@pytest.mark.parametrize("episode", WHOLE)
 def test_a_registered_vector_environment_is_native(episode):
     # One batch per step: 6 samples and one ask each.
     env = gym.make_vec(SYSTOLIC, num_envs=6, workload="alexnet", episode=episode, horizon=3)
@@ -485,7 +494,7 @@ def test_without_a_render_mode_nothing_is_rendered():
 
 def test_an_unknown_render_mode():
     with pytest.raises(UnknownNameError, match="unknown render_mode 'human'"):
-        toy_env(render_mode="human")
+        make_env(**IDS[SYSTOLIC], render_mode="human")
 
 
 # ---- specs ---------------------------------------------------------------------------------
