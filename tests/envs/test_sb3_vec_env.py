@@ -60,16 +60,15 @@ def test_equal_to_dummy_vec_env(continuous, options):
 
 def test_infos_on_request():
     env = native(2, infos=True)
+    actions = np.stack([np.zeros(len(env.env.problem.space), int), np.ones(len(env.env.problem.space), int)])
     env.reset()
-    _, reward, _, infos = env.step(np.stack([env.action_space.sample() for _ in range(2)]))
-    assert len({info["metric.latency"] for info in infos}) == 2
-    assert [info["feasible"] for info in infos] == [True, True]
-    assert "metric.latency" not in native_step(native(2))[3][0]
-
-
-def native_step(env):
-    env.reset()
-    return env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))
+    with_infos = env.step(actions)[3]
+    expected = env.env.problem.evaluate(actions)
+    assert [info["metric.area"] for info in with_infos] == expected.metrics["area"].tolist()
+    assert [info["feasible"] for info in with_infos] == expected.feasible.tolist()
+    silent = native(2)
+    silent.reset()
+    assert set(silent.step(actions)[3][0]) == {"terminal_observation", "TimeLimit.truncated"}
 
 
 def test_ppo_learns_on_it_and_the_budget_is_a_hard_stop():
@@ -99,7 +98,7 @@ def test_masks_reach_maskable_algorithms(tmp_path):
     codes = env.env.evaluator.history().codes
     assert len(codes) == 40
     assert env.env.problem.space.is_allowed(codes).all()
-    assert len(repaired) == 160
+    assert len(repaired) == 160 + 4 * 3  # the last step of the eleventh episodes found the budget spent
     assert not any(repaired)
 
 
