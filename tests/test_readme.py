@@ -39,7 +39,7 @@ def run(arguments, folder):
 def test_there_are_blocks_to_run():
     assert set(LONG) < set(SECTIONS)
     kinds = [kind for blocks in SECTIONS.values() for kind, _ in blocks]
-    assert (kinds.count("python"), kinds.count("toml")) == (6, 1)
+    assert (kinds.count("python"), kinds.count("toml")) == (7, 1)
     assert sum(len(commands(text)) for blocks in SECTIONS.values() for kind, text in blocks if kind == "bash") == 30
 
 
