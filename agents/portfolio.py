@@ -125,6 +125,7 @@ class Auto(Agent):
             n_values=self.n_values,
             n_constraints=self.n_constraints,
             objective=self.objective,
+            features=self.features,
             cost_seconds=self.cost_seconds,
             prior=self.prior if cls.uses_prior else None,
         )

@@ -56,6 +56,7 @@ class Agent(ABC):
         n_constraints: columns of ``Evaluation.violations``.
         objective: on the grey track, how reward, values and the last violations follow from the metrics; an agent may
             model metrics one by one and put the objective together afterwards. None on the scalar track.
+        features: numbers that describe the workload (`Problem.features`), for policies trained on several.
         cost_seconds: what the simulator declares for one evaluation; nobody measures it.
         prior: designs of this space as they came out of a similar problem (another workload, a lower fidelity), under
             this objective: a guess at what they are worth here, which observations may contradict. Not this problem's
@@ -79,6 +80,7 @@ class Agent(ABC):
         n_values: int = 1,
         n_constraints: int = 0,
         objective: Objective | None = None,
+        features: tuple[float, ...] = (),
         cost_seconds: float = 0.0,
         prior: Evaluation | None = None,
     ) -> None:
@@ -90,6 +92,7 @@ class Agent(ABC):
         self.n_values = n_values
         self.n_constraints = n_constraints
         self.objective = objective
+        self.features = features
         self.cost_seconds = cost_seconds
         self.prior = prior
         self.rng = rng.generator(seed, "agent")

@@ -107,18 +107,14 @@ def kept_prior(spec: StudySpec, problem: Problem, folder: str | Path | None) -> 
 def distance(a: Problem, b: Problem) -> float:
     """Mean absolute difference of log1p of workload features (their means over several workloads); 0 for the same
     workloads, whatever the simulator's options, and infinite between workloads of different kinds."""
-    one, other = _features(a), _features(b)
-    if one.keys() != other.keys():
+    if a.features.keys() != b.features.keys():
         return math.inf
-    return sum(abs(one[name] - other[name]) for name in one) / max(len(one), 1)
+    apart = [abs(_log(a.features[name]) - _log(b.features[name])) for name in a.features]
+    return sum(apart) / max(len(apart), 1)
 
 
-def _features(problem: Problem) -> dict[str, float]:
-    each = [w.features() for w in problem.workloads]
-    names = [name for name in each[0] if all(name in features for features in each)]
-    # a logarithm can be below -1, hence the sign apart
-    logs = {name: [math.copysign(math.log1p(abs(f[name])), f[name]) for f in each] for name in names}
-    return {name: sum(values) / len(values) for name, values in logs.items()}
+def _log(feature: float) -> float:
+    return math.copysign(math.log1p(abs(feature)), feature)  # a logarithm can be below -1, hence the sign apart
 
 
 def _check(source: Summary, problem: Problem) -> None:

@@ -208,6 +208,13 @@ class Problem:
         return self.simulator.cost_seconds * len(self.workloads)
 
     @functools.cached_property
+    def features(self) -> dict[str, float]:
+        """Finite numbers that describe the workload, in a fixed order; of several workloads the means."""
+        each = [w.features() for w in self.workloads]
+        names = [name for name in each[0] if all(name in features for features in each)]
+        return {name: math.fsum(f[name] for f in each) / len(each) for name in names}
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """sha256 over everything that can change a number: versions, options and content, no paths or names."""
         return self._digest(self.space.fingerprint, self.objective.to_dict())

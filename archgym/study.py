@@ -286,6 +286,7 @@ def make_agent(spec: StudySpec, problem: Problem, prior: Evaluation | None = Non
         n_values=problem.objective.n_values if spec.track == "grey" else 1,
         n_constraints=len(problem.constraint_names) if spec.track == "grey" else 0,
         objective=problem.objective if spec.track == "grey" else None,
+        features=tuple(problem.features.values()),
         cost_seconds=problem.cost_seconds,
         **({} if prior is None else {"prior": _shown(prior, spec.track)}),
     )

@@ -143,6 +143,7 @@ def _make(cls: type[Agent], config: dict[str, Any], problem: Problem, **study: A
         n_values=problem.objective.n_values if grey else 1,
         n_constraints=len(problem.constraint_names) if grey else 0,
         objective=problem.objective if grey else None,
+        features=tuple(problem.features.values()),
         cost_seconds=problem.cost_seconds,
         **study,
     )

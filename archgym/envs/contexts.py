@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +27,7 @@ class Contexts:
         evaluators, problems: one a workload.
         space: of every problem.
         features: names of the workload features, equal for all.
-        feature_values: (w, f), the mean over a problem's workloads.
+        feature_values: (w, f).
         starts: (w, d) codes of the baselines; all first levels where a restricted space does not hold the baseline.
 
     Raises:
@@ -44,7 +43,7 @@ class Contexts:
         self._budget = budget
         for problem in self.problems[1:]:
             _alike(self.problems[0], problem)
-        described = [_features(problem) for problem in self.problems]
+        described = [problem.features for problem in self.problems]
         self.features = tuple(described[0])
         self.feature_values = np.array([list(d.values()) for d in described], np.float64)
         self.starts = np.stack([_start(problem) for problem in self.problems])
@@ -92,18 +91,13 @@ def _alike(first: Problem, other: Problem) -> None:
         ("design space", first.space.fingerprint, other.space.fingerprint),
         ("metrics", first.metric_names, other.metric_names),
         ("constraints", first.constraint_names, other.constraint_names),
-        ("workload features", list(_features(first)), list(_features(other))),
+        ("workload features", list(first.features), list(other.features)),
     ):
         if a != b:
             labels = f"{first.spec.label} and {other.spec.label}"
             raise UsageError(f"workloads drawn at random: expected the same {what}, which differs between {labels}")
     if first.fingerprint == other.fingerprint:
         raise UsageError(f"workloads drawn at random: {first.spec.label} comes twice")
-
-
-def _features(problem: Problem) -> dict[str, float]:
-    each = [w.features() for w in problem.workloads]
-    return {key: math.fsum(f[key] for f in each) / len(each) for key in each[0]}
 
 
 def _start(problem: Problem) -> npt.NDArray[np.int64]:
