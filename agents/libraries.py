@@ -1,6 +1,6 @@
 """Optional libraries, imported where they are used and kept from disturbing anybody else.
 
-They come with the extra ``archgym[search]``. Inside `quiet` their warnings stay inside; `torch_alone` lends a piece of
+Most come with the extra ``archgym[search]``. Inside `quiet` their warnings stay inside; `torch_alone` lends a piece of
 code torch's random stream and one thread, and gives both back.
 """
 
@@ -17,8 +17,8 @@ from archgym.errors import MissingExtraError
 EXTRA = "search"
 
 
-def library(name: str) -> Any:
-    """The module ``name`` of an optional library.
+def library(name: str, extra: str = EXTRA) -> Any:
+    """The module ``name`` of an optional library, which comes with that extra.
 
     Raises:
         MissingExtraError: it, or what it needs itself, is not installed; names the extra.
@@ -27,7 +27,7 @@ def library(name: str) -> Any:
         with quiet():
             return importlib.import_module(name)
     except ImportError as error:
-        raise MissingExtraError((error.name or name).partition(".")[0], EXTRA) from None
+        raise MissingExtraError((error.name or name).partition(".")[0], extra) from None
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def torch_alone(seed: int) -> Iterator[None]:
     threads = torch.get_num_threads()
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.set_num_threads(1)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed also queues calls for devices, more each time
         try:
             yield
         finally:

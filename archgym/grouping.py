@@ -47,3 +47,8 @@ def parameter_groups(space: DesignSpace, groups: Groups = "parameter") -> dict[s
             raise UsageError(f"groups: '{name}' is empty; expected at least one parameter in a group")
         out[name] = stripped
     return out | {name: (name,) for name in space.names if name not in taken}
+
+
+def groups_text(groups: Sequence[Sequence[str]]) -> str:
+    """Groups as text that `parameter_groups` takes, for configurations."""
+    return ",".join("+".join(group) for group in groups)
