@@ -1,7 +1,7 @@
 """Optional libraries, imported where they are used and kept from disturbing anybody else.
 
-Most come with the extra ``archgym[search]``. Inside `quiet` their warnings stay inside; `torch_alone` lends a piece of
-code torch's random stream and one thread, and gives both back.
+They come with the extra ``archgym[search]`` unless another is named. Inside `quiet` their warnings stay inside;
+`torch_alone` lends a piece of code torch's random stream and one thread, and gives both back.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from typing import Any
 
 from archgym.errors import MissingExtraError
 
-EXTRA = "search"
 
-
-def library(name: str, extra: str = EXTRA) -> Any:
-    """The module ``name`` of an optional library, which comes with that extra.
+def library(name: str, extra: str = "search") -> Any:
+    """The module ``name`` of an optional library.
 
     Raises:
-        MissingExtraError: it, or what it needs itself, is not installed; names the extra.
+        MissingExtraError: it, or what it needs itself, is not installed; names the ``extra``.
     """
     try:
         with quiet():

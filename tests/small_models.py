@@ -10,3 +10,8 @@ MODELS = {
 }
 MODELS["bayesian"] = {"initial": 8, "rows": 20, "rounds": 1, "iterations": 4}
 MODELS["auto"] = {"lead": 15}
+POLICIES = {  # of reinforcement learning
+    "maskable-ppo": {"rollout": 8, "epochs": 2, "width": 8},
+    "ppo": {"rollout": 8, "epochs": 2, "width": 8},
+    "sac": {"start": 8, "batch": 16, "width": 8},
+}

@@ -12,6 +12,7 @@ from archgym.testing import check_agent, check_env, check_parallel_env, check_si
 from archgym.workload import load_workload, workload_names
 
 MODELS = [name for name in SIMULATORS.names() if name != "tabular"]  # which is nothing without a table
+SMALL = small_models.MODELS | small_models.POLICIES
 SMALL_SPACE = {"dram": {"space": "archgym-rl"}}
 ENVIRONMENT_WORKLOADS = {"archgym/DRAM-v0": "chstone-mips"}
 
@@ -68,17 +69,17 @@ def test_systolic_in_compat_mode():
     check_simulator(cls(cls.Config(compat="scalesim-3.0.0")), load_workload("alexnet"), n=20)
 
 
-@pytest.mark.parametrize("agent", [name for name in AGENTS.names() if name not in small_models.MODELS])
+@pytest.mark.parametrize("agent", [name for name in AGENTS.names() if name not in SMALL])
 def test_agents(agent):
     check_agent(agent)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", small_models.MODELS)
+@pytest.mark.parametrize("agent", SMALL)
 def test_agents_that_fit_models(agent):
-    config = small_models.MODELS[agent]
+    config = SMALL[agent]
     # Of 65 samples the models of libraries choose the last 20; test_library_adapters has them choose from the ninth on.
-    check_agent(agent, **config if agent in ("auto", "bayesian") else {**config, "founders": 45, "history": 45})
+    check_agent(agent, **config | ({"founders": 45, "history": 45} if "founders" in config else {}))
 
 
 FORMS = [{}, {"episode": "refine", "horizon": 3}, {"episode": "assign"}, {"track": "scalar"}]

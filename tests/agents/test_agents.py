@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import toys
-from small_models import MODELS
+from small_models import MODELS, POLICIES
 
 from archgym import rng
 from archgym.agent import Agent
@@ -17,7 +17,8 @@ from archgym.spec import StudySpec
 from archgym.study import make_agent, replay, run
 from archgym.testing import check_agent
 
-COSTLY = tuple(name for name in MODELS if name != "bayesian")  # libraries' models: seconds a test
+SMALL = MODELS | POLICIES
+COSTLY = tuple(name for name in SMALL if name != "bayesian")  # libraries' models: seconds a test
 
 
 def each(names):
@@ -37,7 +38,7 @@ def track_of(name):
 
 def make(name, problem, budget=None, batch=1, seed=0, **config):
     """The agent as a study makes it, with a small model."""
-    config = {**MODELS.get(name, {}), **config}
+    config = {**SMALL.get(name, {}), **config}
     return make_agent(StudySpec(problem.spec, name, config, budget, batch, track_of(name), seed), problem)
 
 
@@ -76,7 +77,7 @@ def test_who_pays_no_heed_to_the_budget():
     rollouts follow it, a portfolio enumerates what fits into it, and a language model is told; what the others declare
     is checked in test_conformance."""
     planning = [name for name in AGENTS.names() if not AGENTS.load(name).anytime]
-    policies = {"ippo", "joint-ppo", "mappo", "reinforce"}
+    policies = {"ippo", "joint-ppo", "mappo", "maskable-ppo", "ppo", "reinforce", "sac"}
     assert set(planning) == {"annealing", "auto", "cmaes", "grid", "llm", "pymoo-nsga2"} | policies
 
 
@@ -158,7 +159,7 @@ def test_the_log_of_every_agent_replays(tmp_path, name, track):
     if track == "scalar" and track_of(name) == "grey":
         track = "grey"
     spec = toys.spec(macs=(16, 49), limits=("area<=16",))
-    run(spec, name, budget=40, batch=7, seed=5, track=track, config=MODELS.get(name, {}), out=tmp_path / "s")
+    run(spec, name, budget=40, batch=7, seed=5, track=track, config=SMALL.get(name, {}), out=tmp_path / "s")
     n = len(read_trials(tmp_path / "s"))
     assert 1 <= n <= 40
     assert replay(tmp_path / "s", agent=True) == n

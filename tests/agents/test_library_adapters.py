@@ -22,15 +22,18 @@ from archgym.spec import StudySpec
 from archgym.study import make_agent, run
 
 MODELS = {name: config for name, config in small_models.MODELS.items() if name not in ("auto", "bayesian")}
-SMALL = {**MODELS, "cmaes": {}, "pymoo-nsga2": {}}
+SMALL = {**MODELS, **small_models.POLICIES, "cmaes": {}, "pymoo-nsga2": {}}
 ALL = tuple(SMALL)
 LIBRARIES = {
     "botorch": "botorch",
     "botorch-turbo": "botorch",
     "cmaes": "cmaes",
+    "maskable-ppo": "sb3_contrib",
     "optuna-gp": "optuna",
     "optuna-tpe": "optuna",
+    "ppo": "stable_baselines3",
     "pymoo-nsga2": "pymoo",
+    "sac": "stable_baselines3",
     "skopt-et": "skopt",
     "skopt-gp": "skopt",
 }
@@ -118,7 +121,8 @@ def test_models_learn_from_rows_they_never_asked_for(name):
 @pytest.mark.parametrize("name", ALL)
 def test_a_missing_library_is_named_with_its_extra(name, hills, monkeypatch):
     monkeypatch.setitem(sys.modules, LIBRARIES[name], None)  # as if it were not installed
-    with pytest.raises(MissingExtraError, match=rf"{LIBRARIES[name]} is not installed.*archgym\[search\]"):
+    extra = "rl" if name in small_models.POLICIES else "search"
+    with pytest.raises(MissingExtraError, match=rf"{LIBRARIES[name]} is not installed.*archgym\[{extra}\]"):
         make(name, hills)
 
 
@@ -146,7 +150,8 @@ import sys
 from archgym.registry import AGENTS
 for name in {ALL}:
     AGENTS.load(name)
-print([m for m in ("torch", "optuna", "skopt", "cmaes", "pymoo", "botorch", "sklearn") if m in sys.modules])
+heavy = ("torch", "stable_baselines3", "sb3_contrib", "optuna", "skopt", "cmaes", "pymoo", "botorch", "sklearn")
+print([m for m in heavy if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
@@ -171,6 +176,10 @@ def test_defaults_stand_in_the_search_space(name):
         ("optuna-gp", {"founders": 0}),
         ("pymoo-nsga2", {"crossover": 1.5}),
         ("botorch", {"samples": 0}),
+        ("ppo", {"learning_rate": 0.0}),
+        ("ppo", {"rollout": 1}),
+        ("maskable-ppo", {"entropy": -0.1}),
+        ("sac", {"spread": 0.7}),
     ],
 )
 def test_wrong_hyperparameters_are_refused(name, config):

@@ -1,0 +1,123 @@
+"""Proximal policy optimisation over whole designs, by stable-baselines3.
+
+Schulman, Wolski, Dhariwal, Radford and Klimov: "Proximal Policy Optimization Algorithms" (arXiv 1707.06347). One
+action is one design, a level for each parameter (MultiDiscrete), and the observation is constant, so that the policy
+is a product of one categorical distribution per parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from archgym.errors import UsageError
+from archgym.space import DesignSpace, Level
+
+from .library_policy import LibraryPolicy, Outcome, PolicyConfig, Sample, Spaces
+
+
+class Ppo(LibraryPolicy):
+    """stable_baselines3.PPO, updated after every ``rollout`` designs that its policy has drawn.
+
+    On-policy: rows it never asked for only move the scale of rewards.
+    """
+
+    @dataclass(frozen=True)
+    class Config(PolicyConfig):
+        """Hyperparameters, those of `PolicyConfig` and:
+
+        Attributes:
+            rollout: designs per update; 0 for a thirtieth of the budget within 16 and 256 (64 without a budget).
+            epochs: gradient steps of an update, each over all of its designs.
+            clip: how far an update may move the probability of a design, as a share of it.
+            entropy: weight of the policy's entropy (nats) against scaled rewards, at the beginning; it falls linearly
+                with the budget.
+            entropy_floor: and its weight at the end.
+        """
+
+        rollout: int = 0
+        epochs: int = 4
+        clip: float = 0.2
+        entropy: float = 0.1
+        entropy_floor: float = 0.01
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if self.rollout < 0 or self.rollout == 1 or self.epochs < 1:
+                raise UsageError(
+                    "ppo: rollout must be 0 (automatic) or at least 2 and epochs at least 1, got "
+                    f"{self.rollout} and {self.epochs}"
+                )
+            if self.clip <= 0 or min(self.entropy, self.entropy_floor) < 0:
+                raise UsageError(
+                    "ppo: clip must be positive, entropy and entropy_floor not negative, got "
+                    f"{self.clip}, {self.entropy} and {self.entropy_floor}"
+                )
+
+    search_space: ClassVar[Mapping[str, tuple[Level, ...]]] = {
+        "learning_rate": (0.003, 0.01, 0.03),
+        "rollout": (0, 16, 32, 64),
+        "epochs": (2, 4, 8),
+        "clip": (0.1, 0.2, 0.3),
+        "entropy": (0.05, 0.1, 0.2, 0.4),
+        "distinct": (True, False),
+    }
+    config: Config
+
+    def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
+        super().__init__(space, config, **study)
+        self._collected: list[tuple[Sample, Outcome]] = []
+
+    def _make_model(self) -> Any:
+        return self._library.PPO(
+            "MlpPolicy", Spaces(Box(0.0, 1.0, (1,)), self.space.gym_space()), **self._hyperparameters(1)
+        )
+
+    def _hyperparameters(self, steps: int) -> dict[str, Any]:
+        """Arguments of the library's algorithm, for episodes of so many steps."""
+        c = self.config
+        self._rollout = c.rollout or min(max((self.budget or 64 * 30) // 30, 16), 256)
+        n_steps = self._rollout * steps
+        return {
+            "learning_rate": c.learning_rate,
+            "n_steps": n_steps,
+            "batch_size": n_steps,
+            "n_epochs": c.epochs,
+            "clip_range": c.clip,
+            "gamma": 1.0,
+            "gae_lambda": 1.0,  # the advantage of a decision is the whole episode's, which has one reward
+            "policy_kwargs": {"net_arch": [c.width, c.width]},
+            "device": "cpu",
+        }
+
+    def _samples(self, n: int) -> list[Sample]:
+        torch = self._streams.torch
+        observations = torch.ones((n, 1))
+        with torch.no_grad():
+            actions, values, log_probs = self._model.policy(observations)
+        actions = actions.numpy()
+        return [
+            Sample(code, [{"obs": np.ones(1), "action": actions[i], "value": values[i], "log_prob": log_probs[i]}])
+            for i, code in enumerate(self.space.canonical(actions))
+        ]
+
+    def _learn(self, sample: Sample, outcome: Outcome) -> None:
+        self._collected.append((sample, outcome))
+        if len(self._collected) < self._rollout:
+            return
+        samples, outcomes = zip(*self._collected, strict=True)
+        self._collected = []
+        buffer = self._model.rollout_buffer
+        buffer.reset()
+        for sample, reward in zip(samples, self._rewards(outcomes), strict=True):
+            last = len(sample.steps) - 1
+            for i, step in enumerate(sample.steps):
+                buffer.add(**step, reward=reward if i == last else 0.0, episode_start=i == 0)
+        buffer.compute_returns_and_advantage(self._streams.torch.zeros(1), np.ones(1, np.bool_))
+        spent = self._spent()
+        self._model.ent_coef = (1 - spent) * self.config.entropy + spent * self.config.entropy_floor
+        self._model.train()
