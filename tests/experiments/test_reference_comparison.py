@@ -10,7 +10,7 @@ import pytest
 from archgym.experiments.cli import main
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
-AGENTS = ("agents/grey", "agents/pareto", "agents/scalar")
+AGENTS = ("agents/grey", "agents/libraries", "agents/pareto", "agents/scalar")
 MEASURED = ("ms_per_ask", "simulate_ms")
 
 
@@ -40,6 +40,9 @@ def test_the_readme_quotes_the_reports():
         gaps = " | ".join(f"{row[f'gap@{budget}']:.3f}" for budget in (50, 100, 200))
         met = f"{100 * row['success@200']:.0f} %"
         assert f"| `{row['agent']}` | {gaps} | {100 * row['solved']:.0f} % | {met} |" in readme
+    for row in report("agents/libraries")["by_agent"]:
+        gaps = " | ".join(f"{row[f'gap@{budget}']:.3f}" for budget in (50, 100))
+        assert f"| `{row['agent']}` | {gaps} | {100 * row['solved']:.0f} % |" in readme
     for row in report("agents/scalar")["by_agent"]:
         gaps = " | ".join(f"{row[f'gap@{budget}']:.3f}" for budget in (50, 200, 1000))
         assert f"| `{row['agent']}` | {gaps} | {100 * row['solved']:.0f} % |" in readme
@@ -57,6 +60,13 @@ def test_what_is_claimed_on_the_grey_track(agent):
     assert row["gap@50"] <= 0.05
     assert row["gap@100"] <= 0.01
     assert row["solved"] >= 0.95
+
+
+def test_what_is_claimed_against_libraries():
+    """After 100 samples `bayesian` is not worse than a library that models metrics by 0.05 in gap."""
+    shown = {row["agent"]: row["shown"] for row in report("agents/libraries")["non_inferiority"] if row["budget"] == 100}
+    assert shown["botorch"]
+    assert shown["optuna-gp"]
 
 
 @pytest.mark.slow
