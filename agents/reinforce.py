@@ -83,7 +83,7 @@ class Reinforce(OnPolicy):
         codes: Codes = np.minimum((draws >= below).sum(axis=2), self.space.nvec - 1)
         return codes, np.empty((n, 0))
 
-    def _learn(self, codes: Codes, drawn: Floats, places: Floats) -> None:
+    def _improve(self, codes: Codes, drawn: Floats, places: Floats) -> None:
         """A step along the sum of advantage times gradient of log(odds)."""
         c, m = self.config, len(codes)
         k = max(1, round(c.elite * m))

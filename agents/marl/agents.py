@@ -81,7 +81,7 @@ class Ippo(OnPolicy):
         codes[:, self._order] = actions
         return codes, logp
 
-    def _learn(self, codes: Codes, drawn: Floats, places: Floats) -> None:
+    def _improve(self, codes: Codes, drawn: Floats, places: Floats) -> None:
         rewards = np.maximum(0.0, np.log(len(places) / 2 + 1) - np.log(places + 1))
         with torch_alone(0):
             self.team.update(np.ones((len(codes), 1)), codes[:, self._order], drawn, rewards, progress=self.progress)

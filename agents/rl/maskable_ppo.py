@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from .library_policy import Sample, Spaces
+from ..policy_search import Draw
+from .library_policy import Spaces
 from .ppo import Ppo
 
 
@@ -26,7 +27,7 @@ class MaskablePpo(Ppo):
         spaces = Spaces(Box(0.0, 1.0, (2 * d,)), Discrete(levels))
         return self._library.MaskablePPO("MlpPolicy", spaces, **self._hyperparameters(d))
 
-    def _samples(self, n: int) -> list[Sample]:
+    def _draws(self, n: int) -> list[Draw]:
         torch = self._streams.torch
         d, levels = len(self.space), int(self.space.nvec.max())
         codes = np.zeros((n, d), np.int64)
@@ -38,7 +39,7 @@ class MaskablePpo(Ppo):
             observations = np.concatenate([position, chosen], axis=1)
             masks = np.zeros((n, levels), np.bool_)
             masks[:, : self.space.nvec[k]] = self.space.masks(codes[:, :k])
-            with torch.no_grad():
+            with self._streams(), torch.no_grad():
                 actions, values, log_probs = self._model.policy(torch.from_numpy(observations), action_masks=masks)
             codes[:, k] = actions.numpy()
             chosen[:, k] = (codes[:, k] + 0.5) / self.space.nvec[k]
@@ -52,4 +53,4 @@ class MaskablePpo(Ppo):
                         "action_masks": masks[i],
                     }
                 )
-        return [Sample(code, taken) for code, taken in zip(self.space.canonical(codes), steps, strict=True)]
+        return [Draw(code, taken) for code, taken in zip(codes, steps, strict=True)]

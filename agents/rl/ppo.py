@@ -7,7 +7,7 @@ is a product of one categorical distribution per parameter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,9 +15,11 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from archgym.errors import UsageError
+from archgym.evaluation import Floats
 from archgym.space import DesignSpace, Level
 
-from .library_policy import LibraryPolicy, Outcome, PolicyConfig, Sample, Spaces
+from ..policy_search import Draw, Outcome, rollout_size
+from .library_policy import LibraryPolicy, PolicyConfig, Spaces
 
 
 class Ppo(LibraryPolicy):
@@ -31,7 +33,7 @@ class Ppo(LibraryPolicy):
         """Hyperparameters, those of `PolicyConfig` and:
 
         Attributes:
-            rollout: designs per update; 0 for a thirtieth of the budget within 16 and 256 (64 without a budget).
+            rollout: draws per update; 0 for a thirtieth of the budget, 16 to 256.
             epochs: gradient steps of an update, each over all of its designs.
             clip: how far an update may move the probability of a design, as a share of it.
             entropy: weight of the policy's entropy (nats) against scaled rewards, at the beginning; it falls linearly
@@ -70,7 +72,7 @@ class Ppo(LibraryPolicy):
 
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
         super().__init__(space, config, **study)
-        self._collected: list[tuple[Sample, Outcome]] = []
+        self._collected: list[tuple[Draw, Outcome]] = []
 
     def _make_model(self) -> Any:
         return self._library.PPO(
@@ -80,7 +82,7 @@ class Ppo(LibraryPolicy):
     def _hyperparameters(self, steps: int) -> dict[str, Any]:
         """Arguments of the library's algorithm, for episodes of so many steps."""
         c = self.config
-        self._rollout = c.rollout or min(max((self.budget or 64 * 30) // 30, 16), 256)
+        self._rollout = rollout_size(c.rollout, self.budget)
         n_steps = self._rollout * steps
         return {
             "learning_rate": c.learning_rate,
@@ -94,30 +96,34 @@ class Ppo(LibraryPolicy):
             "device": "cpu",
         }
 
-    def _samples(self, n: int) -> list[Sample]:
+    def _draws(self, n: int) -> list[Draw]:
         torch = self._streams.torch
-        observations = torch.ones((n, 1))
-        with torch.no_grad():
-            actions, values, log_probs = self._model.policy(observations)
-        actions = actions.numpy()
+        with self._streams(), torch.no_grad():
+            actions, values, log_probs = self._model.policy(torch.ones((n, 1)))
         return [
-            Sample(code, [{"obs": np.ones(1), "action": actions[i], "value": values[i], "log_prob": log_probs[i]}])
-            for i, code in enumerate(self.space.canonical(actions))
+            Draw(action, [{"obs": np.ones(1), "action": action, "value": values[i], "log_prob": log_probs[i]}])
+            for i, action in enumerate(actions.numpy())
         ]
 
-    def _learn(self, sample: Sample, outcome: Outcome) -> None:
-        self._collected.append((sample, outcome))
-        if len(self._collected) < self._rollout:
-            return
-        samples, outcomes = zip(*self._collected, strict=True)
-        self._collected = []
+    def _learn(self, draw: Draw, outcome: Outcome) -> None:
+        self._collected.append((draw, outcome))
+
+    def _updated(self) -> None:
+        while len(self._collected) >= self._rollout:
+            draws, outcomes = zip(*self._collected[: self._rollout], strict=True)
+            self._collected = self._collected[self._rollout :]
+            with self._streams():
+                self._improve(draws, self._rewards(outcomes))
+
+    def _improve(self, draws: Sequence[Draw], rewards: Floats) -> None:
+        """One update of the library's; a draw's memo lists its decisions, which earn nothing before the last."""
         buffer = self._model.rollout_buffer
         buffer.reset()
-        for sample, reward in zip(samples, self._rewards(outcomes), strict=True):
-            last = len(sample.steps) - 1
-            for i, step in enumerate(sample.steps):
+        for draw, reward in zip(draws, rewards, strict=True):
+            last = len(draw.memo) - 1
+            for i, step in enumerate(draw.memo):
                 buffer.add(**step, reward=reward if i == last else 0.0, episode_start=i == 0)
         buffer.compute_returns_and_advantage(self._streams.torch.zeros(1), np.ones(1, np.bool_))
-        spent = self._spent()
+        spent = self.progress
         self._model.ent_coef = (1 - spent) * self.config.entropy + spent * self.config.entropy_floor
         self._model.train()

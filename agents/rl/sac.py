@@ -20,7 +20,8 @@ from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.space import DesignSpace, Level
 
-from .library_policy import LibraryPolicy, Outcome, PolicyConfig, Sample, Spaces
+from ..policy_search import Draw, Outcome
+from .library_policy import LibraryPolicy, PolicyConfig, Spaces
 
 _UNKNOWN_BUDGET = 10_000
 
@@ -70,7 +71,6 @@ class Sac(LibraryPolicy):
     def __init__(self, space: DesignSpace, config: Any = None, **study: Any) -> None:
         super().__init__(space, config, **study)
         self._remembered: list[Outcome] = []  # in the order of the replay buffer
-        self._n_told = 0
 
     def _make_model(self) -> Any:
         c, d = self.config, len(self.space)
@@ -88,28 +88,27 @@ class Sac(LibraryPolicy):
     def tell(self, evaluation: Evaluation) -> None:
         """Remember the rewards, also of rows it never asked for, and improve the policy."""
         super().tell(evaluation)
-        self._n_told += len(evaluation)
         if len(evaluation) and self._n_told >= self.config.start:
             self._model.replay_buffer.rewards[: len(self._remembered), 0] = self._rewards(self._remembered)
             with self._streams():
                 self._model.train(self.config.steps * len(evaluation), self.config.batch)
 
-    def _samples(self, n: int) -> list[Sample]:
+    def _draws(self, n: int) -> list[Draw]:
         torch = self._streams.torch
         if self._n_told < self.config.start and not self.config.policy:
             actions = self.rng.uniform(-1.0, 1.0, (n, len(self.space)))
         else:
-            with torch.no_grad():
+            with self._streams(), torch.no_grad():
                 actions = self._model.actor(torch.ones((n, 1))).numpy().astype(np.float64)
-        codes = self.space.canonical(self.space.from_unit((actions + 1.0) / 2.0))
-        return [Sample(code, [{"action": action}]) for code, action in zip(codes, actions, strict=True)]
+        codes = self.space.from_unit((actions + 1.0) / 2.0)
+        return [Draw(code, action) for code, action in zip(codes, actions, strict=True)]
 
-    def _learn(self, sample: Sample, outcome: Outcome) -> None:
+    def _learn(self, draw: Draw, outcome: Outcome) -> None:
         buffer = self._model.replay_buffer
         self._remembered[buffer.pos : buffer.pos + 1] = [outcome]  # the oldest is overwritten where it is full
         observation = np.ones((1, 1))
-        buffer.add(observation, observation, sample.steps[0]["action"], np.zeros(1), np.ones(1), [{}])
+        buffer.add(observation, observation, draw.memo, np.zeros(1), np.ones(1), [{}])
 
-    def _learn_unasked(self, code: npt.NDArray[np.int64], outcome: Outcome) -> None:
-        (centre,) = 2.0 * self.space.to_unit(code[None]) - 1.0
-        self._learn(Sample(code, [{"action": centre}]), outcome)
+    def _learn_unasked(self, codes: npt.NDArray[np.int64], outcome: Outcome) -> None:
+        (centre,) = 2.0 * self.space.to_unit(codes[None]) - 1.0
+        self._learn(Draw(codes, centre), outcome)

@@ -138,9 +138,9 @@ def test_two_hundred_samples_are_enough_for_updates(name, hills):
 
 
 def test_the_rollout_follows_the_budget(hills):
-    # A thirtieth of it from 16 to 256; 64 where it is not known.
+    # A thirtieth of it from 16 to 256; where it is not known it is taken for 2000.
     rollouts = [Ppo(hills.space, budget=budget)._rollout for budget in (10, 480, 1500, 100_000, None)]
-    assert rollouts == [16, 16, 50, 256, 64]
+    assert rollouts == [16, 16, 50, 256, 66]
 
 
 def test_exploration_fades_with_the_budget(hills):
@@ -202,8 +202,7 @@ STAIRS = DesignSpace(
 
 def test_maskable_ppo_never_draws_what_the_rules_forbid():
     agent = AGENTS.load("maskable-ppo")(STAIRS, seed=1)
-    with agent._streams():
-        drawn = np.array([sample.code for sample in agent._samples(300)])
+    drawn = np.array([draw.codes for draw in agent._draws(300)])
     assert STAIRS.is_allowed(drawn).all()
     assert len(np.unique(drawn, axis=0)) > 50  # and not always the same either
 
@@ -217,7 +216,7 @@ def test_ppo_learns_from_forbidden_designs_and_asks_for_others(distinct):
     assert len(asked) == 30
     assert STAIRS.is_allowed(asked).all()
     assert len(agent._collected) > 10
-    assert not STAIRS.is_allowed(np.array([sample.code for sample, _ in agent._collected])).any()
+    assert not STAIRS.is_allowed(np.array([draw.codes for draw, _ in agent._collected])).any()
     assert agent._rewards([outcome for _, outcome in agent._collected]).tolist() == [-4.0] * len(agent._collected)
 
 

@@ -19,7 +19,7 @@ class Scripted(OnPolicy):
         self.drawn += n
         return codes, np.arange(self.drawn - n, self.drawn, dtype=float)[:, None]
 
-    def _learn(self, codes, drawn, places):
+    def _improve(self, codes, drawn, places):
         self.learnt.append((codes.tolist(), drawn[:, 0].tolist(), places.tolist()))
 
 

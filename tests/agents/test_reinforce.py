@@ -20,7 +20,7 @@ def test_a_step_by_hand():
     # exploration the gradient of log p(level drawn) is 1 there minus p everywhere. The advantages sum to 0, so what
     # remains is the advantage at the levels drawn: for a 3/4, -1/4 and -1/4 - 1/4, for b 1/2 and -1/2.
     agent = make(elite=0.25, learning_rate=2.0, decay=0.0, explore=1e-12)
-    agent._learn(np.array([[0, 0], [1, 0], [2, 1], [2, 1]]), np.empty((4, 0)), np.array([0.0, 1.0, 2.5, 2.5]))
+    agent._improve(np.array([[0, 0], [1, 0], [2, 1], [2, 1]]), np.empty((4, 0)), np.array([0.0, 1.0, 2.5, 2.5]))
     assert agent.logits[0] == pytest.approx([1.5, -0.5, -1.0])
     assert agent.logits[1] == pytest.approx([1.0, -1.0, -np.inf])
 
@@ -44,7 +44,7 @@ def test_a_step_follows_the_gradient_of_what_is_drawn():
         down[i, j] -= h
         expected[i, j] = (value(up) - value(down)) / (2 * h)
     agent.logits = start.copy()
-    agent._learn(codes, np.empty((4, 0)), np.arange(4.0))
+    agent._improve(codes, np.empty((4, 0)), np.arange(4.0))
     exists = np.isfinite(start)
     assert agent.logits[exists] - start[exists] == pytest.approx(expected[exists], abs=1e-8)
 
@@ -61,8 +61,8 @@ def test_every_level_keeps_its_share_of_exploration():
 def test_the_learning_rate_falls_with_the_budget():
     # Half of a budget of 4 spent, decay 0.8: a step of 1 - 0.4.
     agent = Reinforce(SPACE, Reinforce.Config(elite=0.25, learning_rate=1.0, decay=0.8, explore=1e-12), budget=4)
-    agent._told = 2
-    agent._learn(np.array([[0, 0], [1, 0], [2, 0], [2, 0]]), np.empty((4, 0)), np.arange(4.0))
+    agent._n_told = 2
+    agent._improve(np.array([[0, 0], [1, 0], [2, 0], [2, 0]]), np.empty((4, 0)), np.arange(4.0))
     assert agent.logits[0] == pytest.approx(0.6 * np.array([0.75, -0.25, -0.5]))
 
 
