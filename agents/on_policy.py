@@ -16,6 +16,7 @@ from archgym.evaluation import Floats
 from archgym.space import Codes, DesignSpace
 
 from .policy_search import Draw, Outcome, PolicySearch, rollout_size
+from .ranking import places
 
 
 class OnPolicy(PolicySearch):
@@ -59,8 +60,5 @@ class OnPolicy(PolicySearch):
             return
         draws, outcomes = zip(*self._rollout, strict=True)
         self._rollout = []
-        reward, violation = np.array(outcomes).T  # the reward of an infeasible design says nothing
-        rank = np.stack([violation, np.where(violation == 0, -reward, 0.0)], axis=1)
-        _, group, size = np.unique(rank, axis=0, return_inverse=True, return_counts=True)  # sorted, the best first
-        places = (np.cumsum(size) - (size + 1) / 2)[group]
-        self._improve(np.array([d.codes for d in draws]), np.array([d.memo for d in draws]), places)
+        reward, violation = np.array(outcomes).T
+        self._improve(np.array([d.codes for d in draws]), np.array([d.memo for d in draws]), places(reward, violation))

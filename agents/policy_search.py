@@ -2,8 +2,9 @@
 
 A policy that has learnt something keeps drawing designs that are known already: evaluated again they teach nothing that
 was not known, but the policy has to hear how often it draws them. So a known design counts again with its known
-outcome and costs no sample; a forbidden one counts as the worst there is. Both are draws of the policy like any other,
-which keeps the gradient unbiased. What is asked because the policy found nothing new is no draw of it.
+outcome and costs no sample; a forbidden one counts as the worst there is. Both are draws of the policy like any other.
+What is asked because the policy found nothing new is no draw of it. Where several designs are asked at a time, known
+ones may fill a rollout before the new ones are told: those count in the next, drawn by the policy before its update.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class PolicySearch(Agent):
         self._dedup = Dedup(space, self.rng)
         self._outcomes: dict[Any, Outcome] = {}  # canonical key -> what was told of it
         self._waiting: dict[Any, list[Draw]] = {}  # canonical key -> draws of what is asked and not told yet
-        self._n_told = 0
+        self._n_asked = self._n_told = 0
 
     @abstractmethod
     def _draws(self, n: int) -> Sequence[Draw]:
@@ -84,27 +85,28 @@ class PolicySearch(Agent):
 
     @property
     def progress(self) -> float:
-        """The share of the budget that has been spent; 0 without a budget."""
-        return min(self._n_told / self.budget, 1.0) if self.budget else 0.0
+        """The share of the budget that has been spent; 0 without a budget. Rows of a warm start cost none."""
+        return min(min(self._n_told, self._n_asked) / self.budget, 1.0) if self.budget else 0.0
 
     def ask(self, n: int) -> Codes:
         """``n`` designs (k, d), new ones unless told otherwise; fewer only when the space runs out."""
         parts = [np.empty((0, len(self.space)), np.int64)]
         missing = n
         for _ in range(_ROUNDS):
-            draws = self._draws(missing)
-            parts.append(self._new(draws))
+            new, others = self._new(self._draws(missing))
+            parts.append(new)
             self._updated()
-            missing -= len(parts[-1])
+            missing -= len(new)
             if missing == 0:
                 break
         else:
-            last = np.array([draw.codes for draw in draws[:missing]])
-            others = self._dedup.replace(last) if self._distinct else self.space.sample(missing, self.rng)
+            others = self._dedup.replace(others) if self._distinct else self.space.sample(missing, self.rng)
             for key in self._keys(others):
                 self._waiting.setdefault(key, [])
             parts.append(others)
-        return np.concatenate(parts)
+        codes = np.concatenate(parts)
+        self._n_asked += len(codes)
+        return codes
 
     def tell(self, evaluation: Evaluation) -> None:
         """Remember the outcomes, and learn those of draws that waited for them."""
@@ -123,8 +125,8 @@ class PolicySearch(Agent):
                 self._learn_unasked(row, outcome)
         self._updated()
 
-    def _new(self, draws: Sequence[Draw]) -> Codes:
-        """Those draws that have to be evaluated, canonical; the others are learnt or wait."""
+    def _new(self, draws: Sequence[Draw]) -> tuple[Codes, Codes]:
+        """Those draws that have to be evaluated, canonical, and the others as drawn, which are learnt or wait."""
         rows = []
         codes = np.array([draw.codes for draw in draws])
         canonical, allowed = self.space.canonical(codes), self.space.is_allowed(codes)
@@ -138,7 +140,7 @@ class PolicySearch(Agent):
                     rows.append(i)
                 self._waiting.setdefault(key, []).append(draw)
         self._dedup.add(canonical[rows])
-        return canonical[rows]
+        return canonical[rows], np.delete(codes, rows, axis=0)
 
     def _keys(self, codes: Codes) -> list[Any]:
         keys: list[Any] = self.space.keys(self.space.canonical(codes)).tolist()

@@ -29,3 +29,26 @@ def violation(evaluation: Evaluation) -> Floats:
 def ranks(evaluation: Evaluation) -> Floats:
     """(n, 2): violation and negated reward; the lexicographically smallest row is the best design."""
     return np.stack([violation(evaluation), -evaluation.reward], axis=1)
+
+
+def places(reward: Floats, violations: Floats) -> Floats:
+    """Places (n,) of designs from 0 for the best to n - 1; those that are equally good share the mean of theirs.
+
+    Args:
+        reward: (n,); of infeasible designs it says nothing.
+        violations: (n,) by `violation`; 0 is feasible, infinity comes last.
+    """
+    rank = np.stack([violations, np.where(violations == 0, -reward, 0.0)], axis=1)
+    _, group, size = np.unique(rank, axis=0, return_inverse=True, return_counts=True)  # sorted, the best first
+    shared: Floats = (np.cumsum(size) - (size + 1) / 2)[group]
+    return shared
+
+
+def utilities(places: Floats) -> Floats:
+    """What places (n,) are worth to a learner: logarithmic in the better half and 0 in the other.
+
+    As CMA-ES and natural evolution strategies weigh ranks (Wierstra et al., "Natural Evolution Strategies", JMLR 15,
+    2014, section 3.1).
+    """
+    out: Floats = np.maximum(0.0, np.log(len(places) / 2 + 1) - np.log(places + 1))
+    return out

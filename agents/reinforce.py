@@ -87,8 +87,10 @@ class Reinforce(OnPolicy):
         """A step along the sum of advantage times gradient of log(odds)."""
         c, m = self.config, len(codes)
         k = max(1, round(c.elite * m))
-        advantage = np.full(m, -1.0 / m)
-        advantage[np.argsort(places, kind="stable")[:k]] += 1.0 / k
+        _, group, size = np.unique(places, return_inverse=True, return_counts=True)
+        ties = size[group]  # designs that are equally good share what their places are worth
+        first = places - (ties - 1) / 2
+        advantage = np.clip(k - first, 0, ties) / ties / k - 1.0 / m
         softmax, columns = self._softmax(), np.arange(len(self.space))
         # d log((1 - e) p_a + e/n) / d logit_b = s ([a = b] - p_b), where s is the softmax's share of the odds of a
         share = (1.0 - c.explore) * softmax / np.maximum(self._odds(softmax), 1e-300)

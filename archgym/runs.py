@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,14 @@ class Runs:
         """Some of the studies: names, a frame with a column ``study``, or a query such as ``"agent == 'genetic'"``."""
         kept = self._named(self.studies.query(studies) if isinstance(studies, str) else studies)
         return Runs(self.folder, kept, self.damaged)
+
+    def renamed(self, labels: Mapping[str, str]) -> Runs:
+        """The same studies with other names of agents: ``agent_label`` -> name; one may stand for several."""
+        studies = []
+        for study in self._studies.values():
+            label = study.row["agent_label"]
+            studies.append(dataclasses.replace(study, row={**study.row, "agent_label": labels.get(label, label)}))
+        return Runs(self.folder, studies, self.damaged)
 
     def trials(
         self, columns: Sequence[str] | None = None, studies: Iterable[str] | pd.DataFrame | None = None

@@ -21,7 +21,15 @@ from archgym.log import read_header
 from archgym.spec import StudySpec
 from archgym.study import continue_study, gather_prior, load, prepare, replay, search
 
-from . import comparison_commands, inspect_commands, lottery_commands, suite_commands, sweep_commands, table_commands
+from . import (
+    comparison_commands,
+    inspect_commands,
+    lottery_commands,
+    suite_commands,
+    sweep_commands,
+    table_commands,
+    train_commands,
+)
 from .options import (
     AggregateOption,
     Interrupted,
@@ -49,6 +57,7 @@ app.command("list")(inspect_commands.list_names)
 app.command("show")(inspect_commands.show)
 app.command("eval")(inspect_commands.evaluate)
 app.command("validate")(inspect_commands.validate_table)
+app.command("train")(train_commands.train_policy)
 app.command("sweep")(sweep_commands.sweep_plan)
 app.command("compare")(comparison_commands.compare_agents)
 app.command("lottery")(lottery_commands.lottery_of_agents)

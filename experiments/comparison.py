@@ -49,9 +49,9 @@ class Comparison:
             over seeds of the samples until then, infinite where most runs never get there, both with intervals; the
             other columns as above.
         by_agent: one row an agent over all problems: ``gap@N``: interquartile mean over problems and seeds with its
-            interval; ``gap90@N``: 90th percentile, likewise; ``better``: probability of improvement over ``against`` at
-            the full budget, with interval; ``success@N``: of all runs of problems scored by it; the other columns as
-            above.
+            interval; ``gap90@N``: 90th percentile, likewise; ``better`` and ``better_area``: probability of a smaller
+            gap than that of ``against`` at the full budget, and of a smaller area, with intervals; ``success@N``: of
+            all runs of problems scored by it; the other columns as above.
         gaps: (problems, agents, seeds, budgets) after each of ``budgets``; of a problem that is scored by success only
             whether they are finite counts.
         of_their_own: agents with studies of the shorter budgets, which tell their gaps there.
@@ -158,8 +158,8 @@ class Comparison:
                 out[f"hypervolume@{budget}"] = _estimates(frame, f"hypervolume@{budget}")
         if (frame["samples_to_feasible"] > 1).any():
             out["samples to feasible"] = [_count(v) for v in frame["samples_to_feasible"]]
-        out["within 1 %"] = _percents(frame["solved"])
-        return out | {"feasible found": _percents(frame["feasible"])} | _effort_columns(frame)
+        out["area"] = [_gap(v) for v in frame["area"]]
+        return out | _solved_columns(frame) | {"feasible found": _percents(frame["feasible"])} | _effort_columns(frame)
 
     def _success_columns(self) -> dict[str, list[str]]:
         frame = self.by_success
@@ -175,11 +175,13 @@ class Comparison:
         if len(self.by_problem):
             out |= {f"gap@{budget}": _estimates(frame, f"gap@{budget}") for budget in self.budgets}
             out |= {f"90 % of runs@{budget}": _estimates(frame, f"gap90@{budget}") for budget in self.budgets}
-            out[f"P(better than {self.against})"] = [
-                "-" if name == self.against else text
-                for name, text in zip(frame["agent"], _estimates(frame, "better"), strict=True)
-            ]
-            out["within 1 %"] = _percents(frame["solved"])
+            out["area"] = [_gap(v) for v in frame["area"]]
+            for what, name in (("better", "better"), ("smaller area", "better_area")):
+                out[f"P({what} than {self.against})"] = [
+                    "-" if agent == self.against else text
+                    for agent, text in zip(frame["agent"], _estimates(frame, name), strict=True)
+                ]
+            out |= _solved_columns(frame)
         if len(self.by_success):
             out |= {f"limits met@{budget}": _percents(frame[f"success@{budget}"]) for budget in self.budgets}
         return out | {"feasible found": _percents(frame["feasible"])} | _effort_columns(frame)
@@ -248,6 +250,10 @@ def _estimates(frame: pd.DataFrame, name: str, text: Callable[[float], str] | No
     columns, text = (frame[name], frame[f"{name}.low"], frame[f"{name}.high"]), text or _gap
     cells = zip(*columns, strict=True)
     return ["-" if math.isnan(v) else f"{text(v)} [{text(low)}, {text(high)}]" for v, low, high in cells]
+
+
+def _solved_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
+    return {"within 1 %": _percents(frame["solved"]), "samples to 1 %": [_count(v) for v in frame["samples_to_solved"]]}
 
 
 def _effort_columns(frame: pd.DataFrame) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,6 +107,12 @@ def report(
     batch: Annotated[int | None, typer.Option(help="Only the studies with this batch.")] = None,
     track: Annotated[str | None, typer.Option(help="Only the studies of this track.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default DIR/report.")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATTERN", help="Show agents like PATTERN, such as 'ippo (learn=*)', as NAME (repeatable)."
+        ),
+    ] = None,
     against: AgainstOption = None,
     margin: MarginOption = None,
     as_json: JsonOption = False,
@@ -121,12 +128,15 @@ def report(
         command += [f"--{option}", str(value)] if value is not None else []
     command += ["--against", against] if against is not None else []
     command += ["--margin", str(margin)] if margin is not None else []
-    runs = _select(load(folder), batch=batch, track=track)
+    for text in name or ():
+        command += ["--name", text]
+    runs, meant = _renamed(_select(load(folder), batch=batch, track=track), name or ())
     chosen = None if agents is None else _labels(agents, runs)
     if chosen is not None:
         runs = runs.select(runs.studies[runs.studies["agent_label"].isin(chosen)])
     _check_options(against, margin, sorted(set(runs.studies["agent_label"])))
     runs, notes = _measurable(runs)
+    notes = meant + notes
     place = out or folder / "report"
     if is_lottery(folder):
         found = write_lottery(runs, place, shlex.join(command), notes)
@@ -202,6 +212,23 @@ def _select(runs: Runs, **wanted: int | str | None) -> Runs:
                 )
             frame = frame[frame[column] == value]
     return runs.select(frame)
+
+
+def _renamed(runs: Runs, names: Sequence[str]) -> tuple[Runs, list[str]]:
+    """Runs with the names of ``NAME=PATTERN``, the first that fits, and a line that says what each stands for."""
+    found: dict[str, str] = {}
+    notes = []
+    for text in names:
+        name, equals, pattern = text.partition("=")
+        if not (name and equals and pattern):
+            raise UsageError(f"--name: expected NAME=PATTERN, such as 'plain=genetic (*)', got '{text}'")
+        known = sorted(set(runs.studies["agent_label"]) - set(found))
+        fits = [label for label in known if fnmatchcase(label, pattern)]
+        if not fits:
+            raise UnknownNameError("agent like", pattern, known)
+        found |= dict.fromkeys(fits, name)
+        notes.append(f"{name}: {'; '.join(fits)}.")
+    return runs.renamed(found), notes
 
 
 def _labels(text: str, runs: Runs) -> list[str]:

@@ -35,7 +35,10 @@ which nothing else is asked are scored by this share and by the median of the sa
 "Time": the same samples as if one evaluation took so long and ran alone, and the agent its measured time.
 "Duplicates": share of the samples that repeat a design of the same run. "ms/ask": time of the agent, measured while
 other studies may have run beside it. Intervals are 95 %: of medians between order statistics, of interquartile means
-by a bootstrap within problems, of shares after Wilson.
+by a bootstrap within problems, of shares after Wilson. "Area": mean gap over the logarithm of the number of samples, up
+to that of the median feasible design; it is what a whole search was worth, not only its end. "Samples to 1 %": median
+of the samples until a design is within 1 % of the optimum, "none" if most runs never get there. "P(better than X)":
+probability that a run ends with a smaller gap than one of X on the same problem; ties count half.
 """
 
 

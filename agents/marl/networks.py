@@ -41,11 +41,13 @@ class Networks:
         self._owner = torch.as_tensor(owner)
         agents = int(owner.max()) + 1
         shapes = (agents, inputs, hidden), (agents, 1, hidden), (agents, hidden, hidden), (agents, 1, hidden)
-        self.tensors: list[Tensor] = [torch.zeros(shape) for shape in (*shapes, (len(owner), hidden), (len(owner),))]
+        self.tensors: list[Tensor] = [
+            torch.zeros(shape, dtype=torch.float32) for shape in (*shapes, (len(owner), hidden), (len(owner),))
+        ]
         for agent in range(agents):
             for layer in (0, 2):
                 torch.nn.init.orthogonal_(self.tensors[layer][agent], math.sqrt(2.0), generator=draws)
-            heads = torch.empty((int((owner == agent).sum()), hidden))
+            heads = torch.empty((int((owner == agent).sum()), hidden), dtype=torch.float32)
             self.tensors[4][self._owner == agent] = torch.nn.init.orthogonal_(heads, scale, generator=draws)
         for tensor in self.tensors:
             tensor.requires_grad_()

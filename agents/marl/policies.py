@@ -11,10 +11,10 @@ normalising the advantages removes: there independent PPO and MAPPO differ in no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Team:
             parameter in this order, d in all.
         config: hyperparameters.
         seed: of weights and draws.
-        central: one critic for all, which also sees the team's last action, instead of one per agent.
+        central: one critic for all instead of one per agent.
         joint: the comparison with a single agent: one network with all heads, one ratio, one critic, hidden layers so
             wide that it has as many weights as the team would have (`joint_width`).
 
@@ -115,11 +115,10 @@ class Team:
         nvec = [n for group in groups for n in group]
         self.agents, self.parameters = len(groups), len(nvec)
         self._draws = torch.Generator().manual_seed(seed)
-        self._central = central
+        self.central, self.joint = central, joint
         owner = np.repeat(np.arange(self.agents), [len(group) for group in groups])  # (d,)
         self.actors = Networks(observation_size, hidden, np.repeat(owner, nvec), 0.01, self._draws)
-        inputs = observation_size + (self.parameters if central else 0)
-        self.critics = Networks(inputs, hidden, np.arange(1 if central else self.agents), 1.0, self._draws)
+        self.critics = Networks(observation_size, hidden, np.arange(1 if central else self.agents), 1.0, self._draws)
         self._adam = Adam([*self.actors.tensors, *self.critics.tensors])
         # Logits of all agents stand side by side; here they become a table (d, most levels).
         starts, levels = np.cumsum([0, *nvec[:-1]]), np.arange(max(nvec))
@@ -127,7 +126,6 @@ class Team:
         self._place = torch.as_tensor(np.where(exists, starts[:, None] + levels, 0))
         self._exists = torch.as_tensor(exists)
         self._even = torch.as_tensor(exists / np.array(nvec)[:, None], dtype=torch.float32)
-        self._nvec = torch.as_tensor(np.array(nvec, np.float32))
         self._owner = torch.as_tensor(np.eye(self.agents, dtype=np.float32)[owner])  # (d, agents)
 
     @property
@@ -158,7 +156,6 @@ class Team:
         codes: Codes,
         logp: Floats,
         rewards: Floats,
-        last: Codes | None = None,
         progress: float = 0.0,
     ) -> None:
         """Learn from actions that this team has drawn.
@@ -168,18 +165,13 @@ class Team:
             codes: level indices (n, d).
             logp: (n, agents) as `act` gave them.
             rewards: (n,) of the whole team.
-            last: (n, d) actions before these, for a central critic; None where there are none (0 for it).
             progress: share of the learning that is over, for the schedules.
         """
         torch, c = self._torch, self.config
         seen, chosen = self._tensor(observations), torch.as_tensor(codes)
-        state = seen
-        if self._central:
-            before = torch.zeros(chosen.shape) if last is None else (torch.as_tensor(last) + 1) / self._nvec
-            state = torch.cat([seen, before], dim=1)
         old, returns = self._tensor(logp), self._tensor(rewards)[:, None]
         with torch.no_grad():
-            advantage = returns - self.critics(state)  # (n, agents), or (n, 1) of a central critic
+            advantage = returns - self.critics(seen)  # (n, agents), or (n, 1) of a central critic
             advantage = (advantage - advantage.mean(dim=0)) / (advantage.std(dim=0, correction=0) + 1e-6)
         entropy = max(c.entropy_floor, c.entropy * (1.0 - progress))
         rate = c.learning_rate * max(0.1, 1.0 - progress)
@@ -187,7 +179,7 @@ class Team:
         for _ in range(c.epochs):
             for rows in torch.randperm(len(chosen), generator=self._draws).chunk(parts):
                 loss = self._loss(seen[rows], chosen[rows], old[rows], advantage[rows], entropy)
-                error = (self.critics(state[rows]) - returns[rows]) ** 2
+                error = (self.critics(seen[rows]) - returns[rows]) ** 2
                 self._adam.descend(loss + 0.5 * error.mean(dim=0).sum(), rate)
 
     def _loss(self, seen: Tensor, codes: Tensor, old: Tensor, advantage: Tensor, entropy: float) -> Tensor:
@@ -220,26 +212,43 @@ class Team:
 
     # ---- files ---------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> None:
-        """Write everything that `load` needs to go on bit for bit."""
-        content = {
+    def content(self) -> dict[str, Any]:
+        """Plain data and tensors from which `of` makes this team again, to go on bit for bit."""
+        return {
             "made_of": self._made_of,
-            "config": asdict(self.config),
+            "config": {field.name: getattr(self.config, field.name) for field in fields(Learning)},
             "actors": self.actors.tensors,
             "critics": self.critics.tensors,
             "adam": {"means": self._adam.means, "squares": self._adam.squares, "steps": self._adam.steps},
             "draws": self._draws.get_state(),
         }
-        self._torch.save(content, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Team:
-        """The team that `save` wrote."""
-        content = library("torch", "marl").load(path, weights_only=True)
-        team = cls(config=Learning(**content["config"]), **content["made_of"])
+    def of(cls, content: Mapping[str, Any], config: Learning | None = None) -> Team:
+        """The team that `content` came from.
+
+        Args:
+            content: as it was.
+            config: hyperparameters from now on; None for the same. Networks keep their size.
+        """
+        known = Learning(**content["config"])
+        team = cls(config=known if config is None else replace(config, hidden=known.hidden), **content["made_of"])
         team.actors.load(content["actors"])
         team.critics.load(content["critics"])
         team._adam.means, team._adam.squares = content["adam"]["means"], content["adam"]["squares"]
         team._adam.steps = content["adam"]["steps"]
         team._draws.set_state(content["draws"])
         return team
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another stream from now on."""
+        self._draws.manual_seed(seed)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that `load` needs to go on bit for bit."""
+        self._torch.save(self.content(), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Team:
+        """The team that `save` wrote."""
+        return cls.of(library("torch", "marl").load(path, weights_only=True))

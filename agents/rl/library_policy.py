@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
-from archgym.space import DesignSpace
+from archgym.space import Codes, DesignSpace
 
 from ..libraries import library
 from ..policy_search import Outcome, PolicySearch
@@ -39,7 +39,8 @@ class PolicyConfig:
         distinct: never spend a sample on a design that is known: where the policy draws one, it learns the known
             reward once more and draws again; what is known even after some rounds becomes its nearest unseen
             neighbour, of which the policy learns nothing. False: known designs cost samples like any other.
-        policy: a file that `LibraryPolicy.save` has written, of the same agent, width and design space, to go on from.
+        policy: a file that `LibraryPolicy.save` has written, of the same agent, width, kind of actions and design
+            space, to go on from.
             A study's log names the file alone: to replay the agent, it must be there and unchanged.
     """
 
@@ -111,7 +112,12 @@ class LibraryPolicy(PolicySearch):
 
     def _identity(self) -> dict[str, Any]:
         """What has to agree between a saved policy and this agent."""
-        return {"agent": type(self).__name__, "width": self.config.width, "space": self.space.fingerprint}
+        return {
+            "agent": type(self).__name__,
+            "width": self.config.width,
+            "actions": getattr(self.config, "actions", "levels"),
+            "space": self.space.fingerprint,
+        }
 
     def _load(self, path: str) -> None:
         try:
@@ -121,7 +127,24 @@ class LibraryPolicy(PolicySearch):
             raise UsageError(f"policy '{path}': expected a file written by an agent's save, got {error}") from None
         if saved != (mine := self._identity()):
             raise UsageError(f"policy '{path}': expected one of {mine}, got {saved}; train one on this design space")
-        self._model.set_parameters(path, device="cpu")
+        self._model.set_parameters(path, device="cpu")  # networks and optimisers
+        variables = library("stable_baselines3.common.save_util", "rl").load_from_zip_file(path, device="cpu")[2] or {}
+        for name, value in variables.items():  # such as the weight of the entropy of SAC
+            getattr(self._model, name).data = value.data
+
+
+def from_cube(space: DesignSpace, points: npt.NDArray[np.float64], actions: str) -> Codes:
+    """Designs (n, d) that points of [-1, 1]^d stand for; what lies outside is clipped.
+
+    Args:
+        space: of the designs.
+        points: (n, d).
+        actions: "cells" cuts every axis into as many cells as its parameter has levels. "rounded" rounds to -1, 0 and
+            1 first, so that at most three levels of a parameter can be reached: what the mapper of ArchGym's
+            single-agent learners does (`action_mapper` of its envHelpers.py), for comparisons with them.
+    """
+    points = np.rint(np.clip(points, -1.0, 1.0)) if actions == "rounded" else points
+    return space.from_unit((points + 1.0) / 2.0)
 
 
 class Spaces(gym.Env[Any, Any]):

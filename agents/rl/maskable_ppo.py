@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
+from archgym.errors import UsageError
+
 from ..policy_search import Draw
 from .library_policy import Spaces
 from .ppo import Ppo
@@ -23,6 +25,8 @@ class MaskablePpo(Ppo):
     module = "sb3_contrib"
 
     def _make_model(self) -> Any:
+        if self.config.actions != "levels":
+            raise UsageError(f"maskable-ppo: expected actions=levels, got {self.config.actions}; masks are of levels")
         d, levels = len(self.space), int(self.space.nvec.max())
         spaces = Spaces(Box(0.0, 1.0, (2 * d,)), Discrete(levels))
         return self._library.MaskablePPO("MlpPolicy", spaces, **self._hyperparameters(d))

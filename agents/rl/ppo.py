@@ -2,7 +2,8 @@
 
 Schulman, Wolski, Dhariwal, Radford and Klimov: "Proximal Policy Optimization Algorithms" (arXiv 1707.06347). One
 action is one design, a level for each parameter (MultiDiscrete), and the observation is constant, so that the policy
-is a product of one categorical distribution per parameter.
+is a product of one categorical distribution per parameter. For comparison it can be a Gaussian instead, whose points
+are cut into levels.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.spaces import Box
 
-from archgym.errors import UsageError
+from archgym.errors import UnknownNameError, UsageError
 from archgym.evaluation import Floats
 from archgym.space import DesignSpace, Level
 
 from ..policy_search import Draw, Outcome, rollout_size
-from .library_policy import LibraryPolicy, PolicyConfig, Spaces
+from .library_policy import LibraryPolicy, PolicyConfig, Spaces, from_cube
+
+_ACTIONS = ("levels", "cells", "rounded")
+_ROUNDING = 1e-6  # differences of scaled rewards that are none
 
 
 class Ppo(LibraryPolicy):
@@ -39,6 +43,8 @@ class Ppo(LibraryPolicy):
             entropy: weight of the policy's entropy (nats) against scaled rewards, at the beginning; it falls linearly
                 with the budget.
             entropy_floor: and its weight at the end.
+            actions: "levels", a categorical distribution per parameter; "cells" or "rounded", a Gaussian over
+                [-1, 1]^d that `from_cube` makes designs of.
         """
 
         rollout: int = 0
@@ -46,9 +52,12 @@ class Ppo(LibraryPolicy):
         clip: float = 0.2
         entropy: float = 0.1
         entropy_floor: float = 0.01
+        actions: str = "levels"
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            if self.actions not in _ACTIONS:
+                raise UnknownNameError("kind of actions of ppo", self.actions, _ACTIONS)
             if self.rollout < 0 or self.rollout == 1 or self.epochs < 1:
                 raise UsageError(
                     "ppo: rollout must be 0 (automatic) or at least 2 and epochs at least 1, got "
@@ -75,9 +84,9 @@ class Ppo(LibraryPolicy):
         self._collected: list[tuple[Draw, Outcome]] = []
 
     def _make_model(self) -> Any:
-        return self._library.PPO(
-            "MlpPolicy", Spaces(Box(0.0, 1.0, (1,)), self.space.gym_space()), **self._hyperparameters(1)
-        )
+        levels, cube = self.space.gym_space(), Box(-1.0, 1.0, (len(self.space),))
+        spaces = Spaces(Box(0.0, 1.0, (1,)), levels if self.config.actions == "levels" else cube)
+        return self._library.PPO("MlpPolicy", spaces, **self._hyperparameters(1))
 
     def _hyperparameters(self, steps: int) -> dict[str, Any]:
         """Arguments of the library's algorithm, for episodes of so many steps."""
@@ -100,9 +109,11 @@ class Ppo(LibraryPolicy):
         torch = self._streams.torch
         with self._streams(), torch.no_grad():
             actions, values, log_probs = self._model.policy(torch.ones((n, 1)))
+        drawn, kind = actions.numpy(), self.config.actions
+        codes = drawn if kind == "levels" else from_cube(self.space, drawn.astype(np.float64), kind)
         return [
-            Draw(action, [{"obs": np.ones(1), "action": action, "value": values[i], "log_prob": log_probs[i]}])
-            for i, action in enumerate(actions.numpy())
+            Draw(codes[i], [{"obs": np.ones(1), "action": drawn[i], "value": values[i], "log_prob": log_probs[i]}])
+            for i in range(n)
         ]
 
     def _learn(self, draw: Draw, outcome: Outcome) -> None:
@@ -124,6 +135,8 @@ class Ppo(LibraryPolicy):
             for i, step in enumerate(draw.memo):
                 buffer.add(**step, reward=reward if i == last else 0.0, episode_start=i == 0)
         buffer.compute_returns_and_advantage(self._streams.torch.zeros(1), np.ones(1, np.bool_))
+        if np.ptp(buffer.advantages) < _ROUNDING:  # the library would divide rounding errors by their spread
+            buffer.advantages[:] = 0.0
         spent = self.progress
         self._model.ent_coef = (1 - spent) * self.config.entropy + spent * self.config.entropy_floor
         self._model.train()

@@ -10,8 +10,6 @@ import numpy as np
 
 from archgym.evaluation import Evaluation, Floats
 
-from ..ranking import violation
-
 _WINDOW = 1000  # latest feasible rewards that say what is usual
 _CLIP = 3.0  # interquartile ranges
 
@@ -25,11 +23,6 @@ class RewardScale:
 
     def __init__(self) -> None:
         self._latest: Floats = np.empty(0)
-
-    def __call__(self, evaluation: Evaluation) -> Floats:
-        """Scaled rewards (n,) of designs just evaluated, in [-4, 3]; what is usual includes them."""
-        self.add(evaluation)
-        return self.scaled(evaluation.reward, violation(evaluation))
 
     def add(self, evaluation: Evaluation) -> None:
         """Let designs just evaluated count in what is usual."""

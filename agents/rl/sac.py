@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box
 
-from archgym.errors import UsageError
+from archgym.errors import UnknownNameError, UsageError
 from archgym.evaluation import Evaluation
 from archgym.space import DesignSpace, Level
 
 from ..policy_search import Draw, Outcome
-from .library_policy import LibraryPolicy, PolicyConfig, Spaces
+from .library_policy import LibraryPolicy, PolicyConfig, Spaces, from_cube
 
 _UNKNOWN_BUDGET = 10_000
 
@@ -43,15 +43,19 @@ class Sac(LibraryPolicy):
             batch: designs of a gradient step, drawn from all that it remembers.
             spread: the entropy that its automatic weight aims at, in nats a parameter; that of a uniform action is
                 0.69, each unit less divides the width of what is tried by e.
+            actions: what a point of the cube stands for: "cells", or "rounded" as in `from_cube`.
         """
 
         start: int = 20
         steps: int = 1
         batch: int = 64
         spread: float = -1.0
+        actions: str = "cells"
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            if self.actions not in ("cells", "rounded"):
+                raise UnknownNameError("kind of actions of sac", self.actions, ("cells", "rounded"))
             if min(self.start, self.steps, self.batch) < 1 or self.spread >= np.log(2):
                 raise UsageError(
                     "sac: start, steps and batch must be at least 1 and spread below ln 2, got "
@@ -100,7 +104,7 @@ class Sac(LibraryPolicy):
         else:
             with self._streams(), torch.no_grad():
                 actions = self._model.actor(torch.ones((n, 1))).numpy().astype(np.float64)
-        codes = self.space.from_unit((actions + 1.0) / 2.0)
+        codes = from_cube(self.space, actions, self.config.actions)
         return [Draw(code, action) for code, action in zip(codes, actions, strict=True)]
 
     def _learn(self, draw: Draw, outcome: Outcome) -> None:

@@ -56,6 +56,11 @@ class Contexts:
         """The workloads' names."""
         return ["+".join(w.name for w in p.workloads) for p in self.problems]
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Label of each workload -> fingerprint of its problem."""
+        return dict(zip(self.labels, (problem.fingerprint for problem in self.problems), strict=True))
+
     def draw(self, generators: Sequence[np.random.Generator]) -> npt.NDArray[np.int64]:
         """A workload (n,) for each of n episodes, each from its own random stream; one alone draws nothing."""
         n = len(self.problems)

@@ -1,5 +1,7 @@
 """The contract of every registered agent, and what each of the built-in ones promises by itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import toys
@@ -40,6 +42,17 @@ def make(name, problem, budget=None, batch=1, seed=0, **config):
     """The agent as a study makes it, with a small model."""
     config = {**SMALL.get(name, {}), **config}
     return make_agent(StudySpec(problem.spec, name, config, budget, batch, track_of(name), seed), problem)
+
+
+@pytest.mark.parametrize("name", AGENTS.names())
+def test_the_search_space_is_of_configurations(name):
+    """Defaults are among the candidates, and each candidate is allowed beside the other defaults."""
+    cls = AGENTS.load(name)
+    defaults = cls.Config()
+    for key, values in cls.search_space.items():
+        assert getattr(defaults, key) in values
+        for value in values:
+            dataclasses.replace(defaults, **{key: value})
 
 
 def search(name, problem, budget, batch=8, seed=0):

@@ -11,6 +11,8 @@ import toys
 from small_models import POLICIES
 
 from archgym import rng
+from archgym.agents.policy_search import Outcome
+from archgym.agents.rl.library_policy import from_cube
 from archgym.agents.rl.ppo import Ppo
 from archgym.agents.rl.streams import Streams
 from archgym.errors import UsageError
@@ -111,6 +113,46 @@ def test_streams_lend_precision_and_threads_as_well():
     finally:
         torch.set_num_threads(threads)
         torch.set_default_dtype(precision)
+
+
+# ---- points of a cube as designs -----------------------------------------------------------
+
+
+def test_three_levels_of_a_parameter_are_in_reach_of_rounded_actions():
+    # ArchGym's ten memory-controller parameters: its mapper reaches min(3, n) levels of n, so 3^8 * 2^2 = 26,244 of
+    # 442,368 designs; of four levels it misses the second, of eight it has the first, the fifth and the last.
+    space = DesignSpace([Parameter.integers(f"p{i}", 0, n - 1) for i, n in enumerate((4, 3, 3, 8, 2, 2, 4, 4, 3, 8))])
+    rounded = np.stack(np.meshgrid(*[(-0.9, 0.3, 1.7)] * 10, indexing="ij"), axis=-1).reshape(-1, 10)
+    reached = np.unique(from_cube(space, rounded, "rounded"), axis=0)
+    assert len(reached) == 26_244
+    assert np.unique(reached[:, 0]).tolist() == [0, 2, 3]
+    assert np.unique(reached[:, 3]).tolist() == [0, 4, 7]
+    cells = np.linspace(-1.2, 1.2, 50)[:, None].repeat(10, axis=1)
+    assert np.unique(from_cube(space, cells, "cells")[:, 3]).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize(("name", "actions"), [("ppo", "cells"), ("ppo", "rounded"), ("sac", "rounded")])
+def test_other_actions_keep_their_promises(name, actions, hills):
+    plain = {"actions": actions, "distinct": False}
+    first, again = (search(make(name, hills, 60, **plain), hills, 60).history().codes for _ in range(2))
+    assert np.array_equal(first, again)
+    levels = [np.unique(column).tolist() for column in first.T]  # of six a parameter
+    if actions == "rounded":
+        assert all(set(column) <= {0, 3, 5} for column in levels)
+    else:
+        assert set.union(*map(set, levels)) == set(range(6))
+
+
+def test_a_gaussian_policy_finds_the_hills_as_well(hills):
+    # As above: the best of 600 random designs has latency 4 or more.
+    agent = make("ppo", hills, 600, 10, actions="cells", rollout=20, width=32, epochs=4, entropy=0.0, entropy_floor=0.0)
+    assert search(agent, hills, 600).best.metrics["latency"][0] <= 3
+
+
+def test_unknown_actions_are_refused(hills):
+    for name, actions in (("ppo", "round"), ("sac", "levels"), ("maskable-ppo", "cells")):
+        with pytest.raises(UsageError, match="actions"):
+            make(name, hills, actions=actions)
 
 
 # ---- learning ------------------------------------------------------------------------------
@@ -253,7 +295,23 @@ def test_a_saved_policy_goes_on(name, hills, tmp_path):
     other = make(name, hills, seed=7, policy=str(tmp_path / "policy.zip"))
     assert same(weights(trained), weights(other))
     assert not same(weights(trained), weights(make(name, hills, seed=7)))
+    if name == "sac":  # which learns the weight of its entropy, no part of a network
+        assert trained._model.log_ent_coef.item() == other._model.log_ent_coef.item() != 0.0
     assert search(other, hills).n_samples == 40
+
+
+def test_equal_rewards_teach_nothing(hills):
+    # Designs that are all infeasible: their advantages are rounding errors, which the library would normalise.
+    agent = make("ppo", hills, rollout=50, entropy=0.0, entropy_floor=0.0, distinct=False, epochs=4)
+    before = [part.clone() for part in agent._model.policy.action_net.parameters()]
+    for _ in range(3):
+        draws = agent._draws(50)
+        for draw in draws:
+            agent._learn(draw, Outcome(-50.0, 1.0))
+        agent._updated()
+    after = list(agent._model.policy.action_net.parameters())
+    assert agent._model._n_updates == 3 * 4
+    assert all(np.allclose(a.detach(), b.detach(), atol=1e-6) for a, b in zip(before, after, strict=True))
 
 
 def test_a_study_from_a_saved_policy_replays(hills, tmp_path):
@@ -269,6 +327,7 @@ def test_a_policy_of_something_else_is_refused(hills, tmp_path):
     for name, problem, config in (
         ("maskable-ppo", hills, {}),
         ("ppo", hills, {"width": 9}),
+        ("ppo", hills, {"actions": "cells"}),
         ("ppo", toys.problem("toys:Hills", objective="latency", space={"p0": (0, 1)}), {}),
     ):
         with pytest.raises(UsageError, match="expected one of"):

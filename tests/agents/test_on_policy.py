@@ -61,6 +61,22 @@ def test_where_only_known_designs_are_drawn_chance_decides_and_is_not_learnt_fro
     assert all(codes == [ONE] * len(codes) for codes, _, _ in agent.learnt)
 
 
+def test_a_known_draw_becomes_its_neighbour_and_a_new_one_does_not(toy):
+    agent = Scripted([ONE, ONE, ONE, ONE, THREE, ONE], toy)
+    agent.tell(toy.evaluate(np.array([ONE])))
+    asked = agent.ask(2)  # rounds: ONE ONE, ONE ONE, THREE ONE, ONE: the last is known, THREE is not
+    assert asked[0].tolist() == THREE
+    assert abs(asked[1] - np.array(ONE)).sum() == 1
+
+
+def test_a_warm_start_spends_no_budget(toy):
+    agent = Scripted([ONE, TWO], toy, budget=4)
+    agent.tell(toy.evaluate(np.array([THREE])))
+    assert agent.progress == 0
+    agent.tell(toy.evaluate(agent.ask(2)))
+    assert agent.progress == 0.5
+
+
 def test_the_plain_form_spends_samples_on_what_it_knows(toy):
     # Three draws of one design are three samples, and learnt from one by one as they are told.
     agent = Scripted([ONE], toy, rollout=2, distinct=False)

@@ -25,6 +25,17 @@ def test_a_step_by_hand():
     assert agent.logits[1] == pytest.approx([1.0, -1.0, -np.inf])
 
 
+def test_equally_good_designs_share_what_their_places_are_worth():
+    # All alike, whatever came first: no step. Elite of two, the second place shared by three: 1/2, then 1/6 each.
+    agent = make(elite=0.5, learning_rate=1.0, decay=0.0, explore=1e-12)
+    codes = np.array([[0, 0], [1, 0], [2, 1], [2, 1]])
+    agent._improve(codes, np.empty((4, 0)), np.full(4, 1.5))
+    assert agent.logits[0] == pytest.approx(np.zeros(3), abs=1e-12)
+    agent._improve(codes, np.empty((4, 0)), np.array([0.0, 2.0, 2.0, 2.0]))
+    # Advantages 1/2 - 1/4 and three times 1/6 - 1/4, at the levels drawn.
+    assert agent.logits[0] == pytest.approx([1 / 4, -1 / 12, -1 / 6])
+
+
 def test_a_step_follows_the_gradient_of_what_is_drawn():
     # Numerically, from uneven logits and with exploration: the step is the gradient of sum of advantage * log odds.
     agent = make(elite=0.5, learning_rate=1.0, decay=0.0, explore=0.3)
@@ -61,7 +72,7 @@ def test_every_level_keeps_its_share_of_exploration():
 def test_the_learning_rate_falls_with_the_budget():
     # Half of a budget of 4 spent, decay 0.8: a step of 1 - 0.4.
     agent = Reinforce(SPACE, Reinforce.Config(elite=0.25, learning_rate=1.0, decay=0.8, explore=1e-12), budget=4)
-    agent._n_told = 2
+    agent._n_asked = agent._n_told = 2
     agent._improve(np.array([[0, 0], [1, 0], [2, 0], [2, 0]]), np.empty((4, 0)), np.arange(4.0))
     assert agent.logits[0] == pytest.approx(0.6 * np.array([0.75, -0.25, -0.5]))
 

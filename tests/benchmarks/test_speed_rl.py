@@ -1,6 +1,7 @@
 """Speed of environments under stable-baselines3, reported and never asserted: as ``test_speed.py``."""
 
 import functools
+import multiprocessing
 
 import gymnasium as gym
 import pytest
@@ -11,6 +12,7 @@ sb3 = pytest.importorskip("stable_baselines3")
 vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
 
 ENVS, STEPS = 64, 16
+PRELOADED = ["stable_baselines3.common.vec_env.subproc_vec_env", "archgym.envs.entry"]  # shared by all processes
 PROBLEM = {"id": "archgym/Systolic-v0", "workload": "resnet50"}
 
 
@@ -20,7 +22,8 @@ def native():
 
 def processes():
     make = functools.partial(gym.make, PROBLEM["id"], workload=PROBLEM["workload"])
-    return vec_env.SubprocVecEnv([make] * ENVS, start_method="fork")
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    return vec_env.SubprocVecEnv([make] * ENVS, start_method="forkserver")
 
 
 @pytest.mark.parametrize("make", [native, processes], ids=["native", "SubprocVecEnv"])

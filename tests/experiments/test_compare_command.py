@@ -189,6 +189,33 @@ def test_sweep_goes_on_with_it_and_report_tells_the_rest(copy, capsys, no_pictur
     assert found["conditions"] == numbers["conditions"]
 
 
+def test_agents_can_be_shown_under_other_names(copy, capsys, no_pictures):
+    numbers = json.loads((copy / "report" / "report.json").read_text())
+    status, out, _ = call(capsys, "report", copy, "--name", "luck=ran*", "--against", "luck", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["notes"] == ["luck: random."]
+    gaps = {row["agent"]: row[f"gap@{LONG}"] for row in numbers["by_agent"]}
+    renamed = {row["agent"]: row[f"gap@{LONG}"] for row in found["by_agent"]}
+    assert renamed == {"luck" if agent == "random" else agent: gap for agent, gap in gaps.items()}
+    status, _, err = call(capsys, "report", copy, "--name", "luck=x*")
+    assert status == 2
+    assert "agent like" in err
+    status, _, err = call(capsys, "report", copy, "--name", "luck")
+    assert status == 2
+    assert "NAME=PATTERN" in err
+
+
+def test_one_name_for_agents_that_share_no_problem(tmp_path):
+    # As with policies, each trained for its own problems: both are the agent with a policy.
+    for i, agent in enumerate(("genetic", "random")):
+        write_study(tmp_path / agent, [1.0, 2.0 + i], agent=agent)
+    runs = archgym.load(tmp_path).renamed({"genetic": "mine", "random": "mine"})
+    assert runs.studies["agent_label"].tolist() == ["mine", "mine"]
+    assert runs.studies["agent"].tolist() == ["genetic", "random"]
+    assert runs.select(runs.studies).studies["agent_label"].tolist() == ["mine", "mine"]
+
+
 def test_more_seeds_join_those_that_are_there(copy, capsys, no_pictures):
     before = {p.name for p in copy.glob("*-s*")}
     status, out, _ = call(capsys, *COMMAND[:-4], "--seeds", SEEDS + 1, "--batch", BATCH, "--out", copy, "--json")

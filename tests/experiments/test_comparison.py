@@ -82,6 +82,7 @@ def test_one_row_an_agent(two_agents):
     assert b["gap@4"] == INF
     assert (a["gap90@4"], a["better"]) == (1, 0.5)
     assert b["better"] == 0.0  # 2, inf, inf are all larger than 1, 0, 0
+    assert (a["better_area"], b["better_area"]) == (0.5, 0.0)  # areas of 2 against 2.8 and 3
     assert compare(two_agents, against="random").by_agent["better"].tolist() == [1.0, 0.5]
 
 

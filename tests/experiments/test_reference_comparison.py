@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from archgym.experiments.cli import main
+from archgym.experiments.plan_file import load_plan
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 AGENTS = ("agents/grey", "agents/libraries", "agents/pareto", "agents/scalar")
@@ -22,14 +23,19 @@ def report(name):
     return json.loads((REFERENCE / name / "report.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["compare", *AGENTS])
+@pytest.mark.parametrize("name", ["compare", *AGENTS, "marl/transfer"])
 def test_the_report_is_whole(name):
     folder, data = REFERENCE / name, report(name)
     assert {path.name for path in folder.iterdir()} == {"report.md", "report.json", *data["pictures"]}
     assert data["command"] in (folder / "report.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["compare", "agents"])
+@pytest.mark.parametrize("name", ["study", "study-large", "transfer", "tuning"])
+def test_plans_are_valid(name):
+    assert len(load_plan(REFERENCE / "marl" / f"{name}.toml")) > 0
+
+
+@pytest.mark.parametrize("name", ["compare", "agents", "marl"])
 def test_reports_are_small(name):
     assert sum(path.stat().st_size for path in (REFERENCE / name).rglob("*") if path.is_file()) < 1e6
 
@@ -51,6 +57,22 @@ def test_the_readme_quotes_the_reports():
         shares.setdefault(row["agent"], []).extend(f"{row[f'hypervolume@{budget}']:.3f}" for budget in (200, 1000))
     for agent, cells in shares.items():
         assert f"| `{agent}` | {' | '.join(cells)} |" in readme
+
+
+def test_what_is_claimed_of_policies_on_held_back_workloads():
+    """Zero-shot beats random search after 50 samples and few-shot beats genetic: intervals apart, and each problem."""
+    rows = {row["agent"]: row for row in report("marl/transfer")["by_agent"]}
+    page = (REFERENCE / "marl" / "README.md").read_text()
+    for row in rows.values():
+        cells = (f"{row[key]:.3f} [{row[f'{key}.low']:.3f}, {row[f'{key}.high']:.3f}]" for key in ("gap@10", "gap@50"))
+        assert f"| {' | '.join(cells)} | {100 * row['solved']:.0f} % |" in page
+    summary = (REFERENCE.parents[1] / "README.md").read_text().partition("On nine headline problems")[2][:500]
+    for name in ("zero-shot", "genetic", "auto"):
+        assert all(f"{rows[name][key]:.3f}" in summary for key in ("gap@10", "gap@50"))
+    medians = {(row["problem"], row["agent"]): row["gap@50"] for row in report("marl/transfer")["by_problem"]}
+    for mine, other in (("zero-shot", "random"), ("few-shot", "genetic")):
+        assert rows[mine]["gap@50.high"] < rows[other]["gap@50.low"]
+        assert all(gap < medians[name, other] for (name, agent), gap in medians.items() if agent == mine)
 
 
 @pytest.mark.parametrize("agent", ["auto", "bayesian"])
