@@ -53,7 +53,8 @@ def anytime(runs: Runs | Curves, *, problem: str | None = None, evaluation_secon
         panel.margins(x=0.02)
         panel.grid(True, alpha=0.25, linewidth=0.4)
     style.gap_axis(axes[0, 0].yaxis)
-    axes[0, 0].set_ylim(0, 1.1 * max(panel.dataLim.ymax for panel in axes[0]))
+    tops = [panel.dataLim.ymax for panel in axes[0]]  # infinite in a panel without a point
+    axes[0, 0].set_ylim(0, 1.1 * max(filter(np.isfinite, tops), default=1.0))
     axes[0, 0].set_ylabel(GAP)
     style.legend_below(figure, axes[0, 0])
     of = f"IQM over {len(c.problems)} problems" if problem is None else f"{_name(c, problem)}: median"

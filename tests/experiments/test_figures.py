@@ -163,6 +163,16 @@ def test_time_axes_stop_where_a_run_is_over(tmp_path):
     assert line.get_ydata()[[0, -1]].tolist() == [1, 0]
 
 
+def test_a_time_axis_on_which_nobody_has_a_result_stays_empty(tmp_path):
+    # The second seed knows its only sample after 50 s more; the first, and with it the curve, is over long before that.
+    write_study(tmp_path / "s0", [1.0], seed=0, timing=[(1, 0.0, 0.0)])
+    write_study(tmp_path / "s1", [1.0], seed=1, timing=[(1, 50.0, 0.0)])
+    figure = figures.anytime(archgym.load(tmp_path), evaluation_seconds=(1e-3, 60.0))
+    legible(figure, ["one evaluation = 0.001 s"])
+    lines = [next(x for x in panel.lines if x.get_label() == "random") for panel in figure.axes]
+    assert [line.get_ydata().tolist() for line in lines] == [[], []]
+
+
 def test_the_heat_map_writes_none_where_nothing_was_found(tmp_path):
     for agent, reward in (("random", None), ("genetic", 1.0)):
         for seed in range(3):
