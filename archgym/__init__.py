@@ -6,6 +6,7 @@ one for teams of agents. See README.md.
 """
 
 import archgym.envs.registration  # noqa: F401 - registers the ids
+from archgym.dataset.dataset import Dataset
 from archgym.envs.parallel import parallel_env
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
@@ -18,6 +19,7 @@ from archgym.study import Summary, continue_study, replay, run
 from archgym.workload import load_workload
 
 __all__ = [
+    "Dataset",
     "DesignSpace",
     "Evaluation",
     "Evaluator",

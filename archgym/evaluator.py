@@ -235,8 +235,7 @@ class Evaluator:
             _same_design(self._recorded[first + i], evaluation.codes[i].tolist())
         if self.log is not None and skip < len(evaluation):
             rest = evaluation.take(slice(skip, None)) if skip else evaluation
-            reasons = [self.problem.explain(rest, i) for i in range(len(rest))]
-            self.log.append(rest, reasons, trial=first + skip, ask=self.n_asks)
+            self.log.append(rest, self.problem.reasons(rest), trial=first + skip, ask=self.n_asks)
 
     def _note_best(self, evaluation: Evaluation) -> None:
         reward = np.where(evaluation.feasible, evaluation.reward, -np.inf)

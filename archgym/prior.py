@@ -164,7 +164,7 @@ def _relative(source: Summary, problem: Problem) -> Evaluation:
 
 
 def _rows(rows: Evaluation, problem: Problem | None) -> list[dict[str, Any]]:
-    reasons = ["" if problem is None else problem.explain(rows, i) for i in range(len(rows))]
+    reasons = [""] * len(rows) if problem is None else problem.reasons(rows)
     return list(rows_as_json(rows, reasons, trial=0, ask=0))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -337,14 +338,23 @@ class Problem:
 
     def explain(self, evaluation: Evaluation, row: int) -> str:
         """Why a row is infeasible, in words; "" if it is feasible."""
-        if evaluation.feasible[row]:
-            return ""
-        if evaluation.reason[row]:
-            return self.simulator.reasons[int(evaluation.reason[row])]
-        broken = [n for n, v in zip(self.constraint_names, evaluation.violations[row], strict=True) if not v <= 0]
-        if self.space.allowed and not self.space.is_allowed(evaluation.codes[row : row + 1])[0]:
-            broken = ["a static rule of the design space"]
-        return "violates " + ", ".join(broken) if broken else "the objective has no number here"
+        return self.reasons(evaluation.take(slice(row, row + 1)))[0]
+
+    def reasons(self, evaluation: Evaluation) -> list[str]:
+        """Why each row is infeasible, in words; "" where it is feasible."""
+        out = np.full(len(evaluation), "", object)
+        given = ~evaluation.feasible & (evaluation.reason != 0)
+        out[given] = np.array(self.simulator.reasons, object)[evaluation.reason[given]]
+        rest = np.flatnonzero(~evaluation.feasible & (evaluation.reason == 0))
+        allowed = self.space.is_allowed(evaluation.codes[rest]) if self.space.allowed and len(rest) else None
+        texts: dict[bytes, str] = {}  # few combinations of constraints occur
+        for k, (i, broken) in enumerate(zip(rest.tolist(), ~(evaluation.violations[rest] <= 0), strict=True)):
+            if (key := broken.tobytes()) not in texts:
+                names = ", ".join(itertools.compress(self.constraint_names, broken))
+                texts[key] = f"violates {names}" if names else "the objective has no number here"
+            ruled_out = allowed is not None and not allowed[k]
+            out[i] = "violates a static rule of the design space" if ruled_out else texts[key]
+        return out.tolist()
 
     # ---- construction ------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from archgym.column_names import matching
 from archgym.errors import LogError, UnknownNameError, UsageError
 from archgym.log import SPEC
 from archgym.logged_study import LoggedProblem, LoggedStudy, read_study, study_columns, timed_asks
@@ -164,6 +164,19 @@ def load(folder: str | Path) -> Runs:
     Raises:
         UsageError: no such folder, or no study in it.
     """
+    studies, damaged = read_studies(folder)
+    if damaged:
+        more = f" (and {len(damaged) - 1} more, see Runs.damaged)" if len(damaged) > 1 else ""
+        warnings.warn(f"study {damaged[0][0]} skipped: {damaged[0][1]}{more}", stacklevel=2)
+    return Runs(Path(folder), _distinct_labels(studies), damaged)
+
+
+def read_studies(folder: str | Path) -> tuple[list[LoggedStudy], list[tuple[str, str]]]:
+    """The studies that `load` finds, sorted by name, and (study, why) of those that are damaged.
+
+    Raises:
+        UsageError: no such folder, or no study in it.
+    """
     root = Path(folder)
     found = list(_study_folders(root))
     if not found:
@@ -176,10 +189,7 @@ def load(folder: str | Path) -> Runs:
             studies.append(read_study(path, name, problems))
         except LogError as error:
             damaged.append((name, str(error)))
-    if damaged:
-        more = f" (and {len(damaged) - 1} more, see Runs.damaged)" if len(damaged) > 1 else ""
-        warnings.warn(f"study {damaged[0][0]} skipped: {damaged[0][1]}{more}", stacklevel=2)
-    return Runs(root, _distinct_labels(studies), damaged)
+    return studies, damaged
 
 
 def _study_folders(root: Path) -> Iterator[Path]:
@@ -211,11 +221,5 @@ def _matching(columns: Sequence[str] | None, names: list[str]) -> list[str]:
     # Blocks stay together when problems with different parameters are mixed.
     ranks = {"study": 0, "trial": 1, "ask": 2, "param": 3, "metric": 4, "violation": 5}
     names = sorted(names, key=lambda n: ranks.get(n.partition(".")[0], 6))
-    if columns is None:
-        return names
-    if isinstance(columns, str):
-        columns = (columns,)
-    for pattern in columns:
-        if names and not any(name == pattern or fnmatchcase(name, pattern) for name in names):
-            raise UnknownNameError("column", pattern, names)
-    return [n for n in names if n in _ALWAYS or any(n == c or fnmatchcase(n, c) for c in columns)]
+    chosen = set(matching(columns, names))
+    return [name for name in names if name in chosen or name in _ALWAYS]

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,7 +149,9 @@ class DesignSpace:
         """
         try:
             if isinstance(designs, Mapping) or hasattr(designs, "columns"):
-                columns = {name: list(designs[name]) for name in self._require(list(designs), hasattr(designs, "iloc"))}
+                columns = {
+                    name: _listed(designs[name]) for name in self._require(list(designs), hasattr(designs, "iloc"))
+                }
             else:
                 rows = list(designs)
                 for row in rows:
@@ -159,7 +161,7 @@ class DesignSpace:
             raise UsageError("designs: expected columns of equal length, a DataFrame, or a list of dicts") from None
         if len({len(column) for column in columns.values()}) > 1:
             raise UsageError(f"designs: columns differ in length: { {k: len(v) for k, v in columns.items()} }")
-        out = [[p.index(_plain(v)) for v in columns[p.name]] for p in self.parameters]
+        out = [_indices(p, columns[p.name]) for p in self.parameters]
         return np.array(out, np.int64).reshape(len(self.names), -1).T.copy()
 
     def _require(self, present: list[str], extra_is_fine: bool) -> tuple[str, ...]:
@@ -460,6 +462,23 @@ def _restricted_moves(
     found = moves(np.array([levels[c] for levels, c in zip(kept, code, strict=True)], np.int64))
     lowered = np.stack([place[found[:, i]] for i, place in enumerate(places)], axis=1)
     return lowered[(lowered >= 0).all(axis=1)]
+
+
+def _listed(values: Any) -> list[Any]:
+    return values.tolist() if hasattr(values, "tolist") else list(values)
+
+
+def _indices(p: Parameter, values: Sequence[Any]) -> list[int]:
+    """Which level each value is; every distinct value is looked up once."""
+    known: dict[tuple[type, Any], int] = {}
+    out = []
+    for value in map(_plain, values):
+        key = (type(value), value if isinstance(value, Hashable) else None)  # True is not 1
+        index = known.get(key)
+        if index is None:
+            index = known[key] = p.index(value)
+        out.append(index)
+    return out
 
 
 def _plain(value: Any) -> Level:

@@ -413,7 +413,7 @@ def replay(folder: str | Path, *, agent: bool = False, on_rows: Callable[[int, i
         part = lines[start : start + 4096]
         codes = _codes(part, problem)
         evaluation = evaluator(codes)
-        reasons = [problem.explain(evaluation, i) for i in range(len(part))]
+        reasons = problem.reasons(evaluation)
         for line, fresh in zip(part, rows_as_json(evaluation, reasons, trial=start, ask=0), strict=True):
             _compare(line, {**fresh, "ask": line["ask"]})
         if on_rows is not None:

@@ -23,6 +23,7 @@ from archgym.study import continue_study, gather_prior, load, prepare, replay, s
 
 from . import (
     comparison_commands,
+    dataset_commands,
     inspect_commands,
     lottery_commands,
     suite_commands,
@@ -62,6 +63,7 @@ app.command("sweep")(sweep_commands.sweep_plan)
 app.command("compare")(comparison_commands.compare_agents)
 app.command("lottery")(lottery_commands.lottery_of_agents)
 app.command("report")(comparison_commands.report)
+app.add_typer(dataset_commands.app, name="dataset")
 app.add_typer(suite_commands.app, name="suite")
 app.add_typer(table_commands.app, name="table")
 

@@ -18,7 +18,7 @@ from archgym.runs import Runs
 
 from . import stats, tables
 from .budgets import by_budget, gaps_at, planned_longer, shorter_curves
-from .comparison_tables import by_agent, by_problem, by_success
+from .comparison_tables import all_pairs, by_agent, by_problem, by_success
 from .curves import Curves, Optimum, curves, optima
 from .front_shares import hypervolumes, is_pareto
 
@@ -105,6 +105,20 @@ class Comparison:
         me = self.curves.agent(agent)
         others = {name: clipped[:, i] for i, name in enumerate(self.curves.agents) if i != me}
         return stats.non_inferiority_to_all(clipped[:, me], others, margin)
+
+    def pairs(self, *, seed: int = 0) -> pd.DataFrame:
+        """Every agent against every other on the problems scored by gaps: ``agent``, ``other``, ``better`` and
+        ``better_area`` (see ``by_agent``), with intervals.
+
+        Args:
+            seed: of the bootstrap.
+
+        Raises:
+            UsageError: all problems are scored by success.
+        """
+        if self.curves.satisfice.all():
+            raise UsageError("pairs: expected a problem that is scored by gaps, all are scored by success")
+        return all_pairs(self.curves, self.gaps, seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; numbers that do not exist or are infinite are null."""

@@ -106,6 +106,9 @@ def report(
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Only the studies with this batch.")] = None,
     track: Annotated[str | None, typer.Option(help="Only the studies of this track.")] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="Only studies that fit, as 'budget == 1000 and seed < 5'.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default DIR/report.")] = None,
     name: Annotated[
         list[str] | None,
@@ -115,6 +118,7 @@ def report(
     ] = None,
     against: AgainstOption = None,
     margin: MarginOption = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Also hold every agent against every other.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tables and pictures of studies that lie in a folder already; nothing is run."""
@@ -126,11 +130,13 @@ def report(
     command = ["archgym", "report", str(folder)]
     for option, value in (("agents", agents), ("budgets", budgets), ("batch", batch), ("track", track)):
         command += [f"--{option}", str(value)] if value is not None else []
+    command += ["--where", where] if where is not None else []
     command += ["--against", against] if against is not None else []
     command += ["--margin", str(margin)] if margin is not None else []
     for text in name or ():
         command += ["--name", text]
-    runs, meant = _renamed(_select(load(folder), batch=batch, track=track), name or ())
+    command += ["--pairs"] if pairs else []
+    runs, meant = _renamed(_fitting(_select(load(folder), batch=batch, track=track), where), name or ())
     chosen = None if agents is None else _labels(agents, runs)
     if chosen is not None:
         runs = runs.select(runs.studies[runs.studies["agent_label"].isin(chosen)])
@@ -144,7 +150,7 @@ def report(
         return
     judged = None if budgets is None else counts("--budgets", budgets)
     comparison = compare(runs, agents=chosen, budgets=judged, against=against, unfinished="extend")
-    _tell(comparison, place, shlex.join(command), notes, margin, as_json)
+    _tell(comparison, place, shlex.join(command), notes, margin, as_json, pairs=pairs)
 
 
 def comparison_plan(
@@ -214,6 +220,20 @@ def _select(runs: Runs, **wanted: int | str | None) -> Runs:
     return runs.select(frame)
 
 
+def _fitting(runs: Runs, query: str | None) -> Runs:
+    """The studies that a query of pandas selects."""
+    if query is None:
+        return runs
+    try:
+        chosen = runs.select(query)
+    except Exception as error:  # pandas raises what it likes: the text is the user's
+        columns = ", ".join(runs.studies.columns)
+        raise UsageError(f"--where: expected a condition on {columns}; '{query}' is none ({error})") from None
+    if not len(chosen):
+        raise UsageError(f"--where: no study in {runs.folder} fits '{query}'")
+    return chosen
+
+
 def _renamed(runs: Runs, names: Sequence[str]) -> tuple[Runs, list[str]]:
     """Runs with the names of ``NAME=PATTERN``, the first that fits, and a line that says what each stands for."""
     found: dict[str, str] = {}
@@ -245,11 +265,18 @@ def _labels(text: str, runs: Runs) -> list[str]:
 
 
 def _tell(
-    found: Comparison, place: Path, command: str, notes: Sequence[str], margin: float | None, as_json: bool
+    found: Comparison,
+    place: Path,
+    command: str,
+    notes: Sequence[str],
+    margin: float | None,
+    as_json: bool,
+    *,
+    pairs: bool = False,
 ) -> None:
     from .comparison_report import print_comparison, write_comparison
 
-    written = write_comparison(found, place, command, notes, margin)
+    written = write_comparison(found, place, command, notes, margin, pairs=pairs)
     if as_json:
         print_json(written.data)
     else:

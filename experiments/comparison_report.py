@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -60,7 +60,13 @@ class Written:
 
 
 def write_comparison(
-    found: Comparison, folder: Path, command: str, notes: Sequence[str] = (), margin: float | None = None
+    found: Comparison,
+    folder: Path,
+    command: str,
+    notes: Sequence[str] = (),
+    margin: float | None = None,
+    *,
+    pairs: bool = False,
 ) -> Written:
     """Write tables and pictures.
 
@@ -70,6 +76,7 @@ def write_comparison(
         command: that makes this report.
         notes: one line each, shown above the tables.
         margin: gap; None leaves out the test that ``found.against`` is not worse than the others by more.
+        pairs: also every agent against every other.
 
     Raises:
         LogError: the folder cannot be written.
@@ -84,6 +91,7 @@ def write_comparison(
     single |= {f"violins{n}": figures.violins(page) for n, page in _pages(graded)}
     single |= {f"success{n}": figures.success_panels(page) for n, page in _pages(c.part(c.satisfice))}
     tests = [] if margin is None else non_inferiority_table(found, margin)
+    each = tables.records(found.pairs()) if pairs else []
     title = f"{', '.join(c.agents)} on {len(c.problems)} problems" if len(c.problems) > 1 else c.titles[0]
     text = "\n\n".join(
         [
@@ -94,6 +102,7 @@ def write_comparison(
             by_agent,
             *([tables.markdown(_test_title(found, margin), _columns(tests))] if tests else []),
             *_links(overall),
+            *([_pairs_text(each, c.agents)] if pairs else []),
             "## Problem by problem",
             *by_problem,
             *_links(single),
@@ -103,7 +112,20 @@ def write_comparison(
     )
     data = {"command": command, "archgym": version("archgym"), "notes": list(notes), **found.to_dict()}
     data |= {"non_inferiority": tests} if margin is not None else {}
+    data |= {"pairs": each} if pairs else {}
     return save(folder, text, data, overall | single, notes)
+
+
+def _pairs_text(rows: Sequence[Mapping[str, Any]], agents: Sequence[str]) -> str:
+    """The matrix of agents against agents."""
+    cells = {(r["agent"], r["other"]): _interval(r, "better_area") for r in rows}
+    columns = {"agent": list(agents)}
+    columns |= {f"than {other}": [cells.get((agent, other), "-") for agent in agents] for other in agents}
+    return tables.markdown("P(the agent of the row has a smaller area than that of the column) [95 %]", columns)
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    return f"{row[name]:.3f} [{row[f'{name}.low']:.3f}, {row[f'{name}.high']:.3f}]"
 
 
 def save(

@@ -5,6 +5,7 @@ The columns are those of `archgym.experiments.comparison.Comparison`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -75,6 +76,20 @@ def by_agent(c: Curves, budgets: Sequence[int], at: Floats, reference: int, seed
         if c.satisfice.any():
             row |= _successes(at[c.satisfice, k].reshape(-1, len(budgets)), budgets)
         rows.append(row | _found(c, k) | _effort(c, k))
+    return pd.DataFrame(rows)
+
+
+def all_pairs(c: Curves, at: Floats, seed: int) -> pd.DataFrame:
+    """One row for each ordered pair of agents: the probability that a run of the first ends with a smaller gap
+    (``better``), and has a smaller area (``better_area``), than one of the second on the same problem; with intervals.
+    Problems scored by success are left out."""
+    graded, final = c.part(~c.satisfice), at[~c.satisfice][..., -1]
+    areas = [_areas(graded, k) for k in range(len(c.agents))]
+    rows = []
+    for i, k in itertools.permutations(range(len(c.agents)), 2):
+        row: dict[str, Any] = {"agent": c.agents[i], "other": c.agents[k]}
+        row |= _cells("better", stats.probability_of_improvement(final[:, i], final[:, k], seed=seed))
+        rows.append(row | _cells("better_area", stats.probability_of_improvement(areas[i], areas[k], seed=seed)))
     return pd.DataFrame(rows)
 
 

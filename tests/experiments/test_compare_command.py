@@ -416,3 +416,38 @@ def test_listing_does_not_wait_for_matplotlib():
     code = "import sys, archgym.experiments.cli; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_every_agent_can_be_held_against_every_other(copy, capsys, no_pictures):
+    status, out, _ = call(capsys, "report", copy, "--against", "random", "--pairs", "--json")
+    found = json.loads(out)
+    assert status == 0
+    pairs = {(row["agent"], row["other"]): row for row in found["pairs"]}
+    agents = [row["agent"] for row in found["by_agent"]]
+    assert set(pairs) == {(a, b) for a in agents for b in agents if a != b}
+    for row in found["by_agent"]:  # the column of the table against random is one column of the matrix
+        if row["agent"] != "random":
+            cells = pairs[row["agent"], "random"]
+            assert all(row[key] == cells[key] for key in cells if key not in ("agent", "other"))
+            assert cells["better_area"] + pairs["random", row["agent"]]["better_area"] == pytest.approx(1)
+    assert f"| {agents[0]} | - | " in (copy / "report" / "report.md").read_text()
+    assert "--pairs" in found["command"]
+
+
+def test_a_report_of_some_of_the_studies(copy, capsys, no_pictures):
+    status, out, _ = call(capsys, "report", copy, "--where", "seed < 2 and agent == 'random'", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["seeds"] == [0, 1]
+    assert [row["agent"] for row in found["by_agent"]] == ["random"]
+    assert "--where 'seed < 2 and agent == '" in found["command"]
+    for query, text in (
+        ("seed <", "expected a condition on study, hash"),
+        ("sed < 2", "sed"),
+        ("seed > 99", "no study"),
+    ):
+        status, _, err = call(capsys, "report", copy, "--where", query)
+        assert status == 2
+        assert "--where" in err
+        assert text in err
+        assert err.count("\n") == 1
