@@ -11,6 +11,7 @@ from archgym.experiments.cli import main
 from archgym.experiments.plan_file import load_plan
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+STUDIES = ("marl/study", "marl/study-10k", "marl/study-large")
 AGENTS = ("agents/grey", "agents/libraries", "agents/pareto", "agents/scalar")
 MEASURED = ("ms_per_ask", "simulate_ms")
 
@@ -23,7 +24,7 @@ def report(name):
     return json.loads((REFERENCE / name / "report.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["compare", *AGENTS, "marl/transfer"])
+@pytest.mark.parametrize("name", ["compare", *AGENTS, "marl/transfer", *STUDIES])
 def test_the_report_is_whole(name):
     folder, data = REFERENCE / name, report(name)
     assert {path.name for path in folder.iterdir()} == {"report.md", "report.json", *data["pictures"]}
@@ -73,6 +74,38 @@ def test_what_is_claimed_of_policies_on_held_back_workloads():
     for mine, other in (("zero-shot", "random"), ("few-shot", "genetic")):
         assert rows[mine]["gap@50.high"] < rows[other]["gap@50.low"]
         assert all(gap < medians[name, other] for (name, agent), gap in medians.items() if agent == mine)
+
+
+def test_what_is_claimed_of_teams_and_single_agents():
+    """By the rule of study.toml: an answer is yes where the interval of P(smaller area) lies above 1/2."""
+    page = (REFERENCE / "marl" / "README.md").read_text()
+    pairs = [{(row["agent"], row["other"]): row for row in report(name)["pairs"]} for name in STUDIES]
+    small, longer, large = pairs
+    for mine, other, holds in (
+        ("ippo", "joint-ppo", False),
+        ("ppo", "ppo-cells", True),
+        ("ppo", "sac", False),
+        ("ppo-cells", "ppo-rounded", False),
+        ("sac", "sac-rounded", True),
+    ):
+        cells = [_interval(found.get((mine, other)), "better_area") for found in (small, longer)]
+        (line,) = (row for row in page.splitlines() if f"`{mine}` than `{other}`" in row)
+        assert line.split(" | ")[-3:] == [cells[0], cells[1], f"**{'holds' if holds else 'does not hold'}** |"]
+        assert (small[mine, other]["better_area.low"] > 0.5) == holds
+        assert not any(found[mine, other]["better_area.high"] < 0.5 for found in pairs if (mine, other) in found)
+    for mine, other in (("ippo", "joint-ppo"), ("ppo", "ppo-cells"), ("ppo", "sac")):
+        assert _interval(large[mine, other], "better_area") in page
+    assert all(_interval(found["ippo", "joint-ppo"], "better") in page for found in pairs)
+    for name in STUDIES[:2]:
+        budget = report(name)["budget"]
+        for row in report(name)["by_agent"]:
+            cells = [f"{row['area']:.3f}", f"{row[f'gap90@{budget}']:.3f}", f"{100 * row['solved']:.0f} %"]
+            cells += [f"{row['samples_to_solved']:g}", f"{100 * row['duplicates']:.0f} %"]
+            assert f"| `{row['agent']}` | {' | '.join(cells)} |" in page
+
+
+def _interval(row, name):
+    return f"{row[name]:.3f} [{row[f'{name}.low']:.3f}, {row[f'{name}.high']:.3f}]" if row else "-"
 
 
 @pytest.mark.parametrize("agent", ["auto", "bayesian"])
