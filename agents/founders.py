@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from archgym.proxies.gaussian_process import Lattice
 from archgym.space import Codes, DesignSpace
-
-from .gaussian_process import Lattice
 
 _PLANS = 40
 

@@ -17,9 +17,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from archgym.proxies.gaussian_process import GaussianProcess, Lattice, Posterior
 from archgym.space import Codes
-
-from .gaussian_process import GaussianProcess, Lattice, Posterior
 
 Floats = npt.NDArray[np.float64]
 

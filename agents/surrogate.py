@@ -18,9 +18,9 @@ from scipy.special import log_ndtr
 
 from archgym.evaluation import Evaluation
 from archgym.objective import Objective
+from archgym.proxies.gaussian_process import GaussianProcess, Lattice, Posterior
 from archgym.space import Codes, DesignSpace
 
-from .gaussian_process import GaussianProcess, Lattice, Posterior
 from .prior_mean import PriorMean
 
 Floats = npt.NDArray[np.float64]

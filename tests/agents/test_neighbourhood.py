@@ -5,8 +5,8 @@ import pytest
 
 from archgym import rng
 from archgym.agents.founders import founders
-from archgym.agents.gaussian_process import Lattice
 from archgym.agents.neighbourhood import Neighbourhood
+from archgym.proxies.gaussian_process import Lattice
 from archgym.space import DesignSpace, Parameter, Rule
 
 A, B, C = Parameter.integers("a", 0, 5), Parameter.categorical("b", ("x", "y", "z")), Parameter("c", (1,))

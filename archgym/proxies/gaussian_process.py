@@ -58,7 +58,7 @@ class Lattice:
         distances = np.zeros((len(space), most, most))
         for i, p in enumerate(space.parameters):
             n = len(p.levels)
-            place = _coordinates(p)
+            place = coordinates(p)
             apart = np.abs(place[:, None] - place[None]) if p.ordered else 1.0 - np.eye(n)
             distances[i, :n, :n] = apart
         return cls(distances, np.array([not p.ordered for p in space.parameters], np.bool_))
@@ -77,7 +77,7 @@ class Lattice:
         return np.where(which, flat, matern), np.where(which, r * flat, slope)
 
 
-def _coordinates(p: Parameter) -> Floats:
+def coordinates(p: Parameter) -> Floats:
     """Places (n,) of the levels between 0 and 1."""
     levels = np.arange(len(p.levels), dtype=np.float64)
     if p.ordered and p.numeric and not isinstance(p.levels[0], bool):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from archgym.agents.gaussian_process import GaussianProcess, Lattice
+from archgym.proxies.gaussian_process import GaussianProcess, Lattice
 from archgym.space import DesignSpace, Parameter
 
 SPACE = DesignSpace(
