@@ -26,6 +26,7 @@ from . import (
     dataset_commands,
     inspect_commands,
     lottery_commands,
+    proxy_commands,
     suite_commands,
     sweep_commands,
     table_commands,
@@ -64,6 +65,7 @@ app.command("compare")(comparison_commands.compare_agents)
 app.command("lottery")(lottery_commands.lottery_of_agents)
 app.command("report")(comparison_commands.report)
 app.add_typer(dataset_commands.app, name="dataset")
+app.add_typer(proxy_commands.app, name="proxy")
 app.add_typer(suite_commands.app, name="suite")
 app.add_typer(table_commands.app, name="table")
 

@@ -1,0 +1,113 @@
+"""The proxy that needs no choice: cross-validation says which models count, and how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+from scipy.stats import kendalltau
+
+from archgym import rng
+
+from .gaussian import Gaussian
+from .inputs import Floats, Inputs
+from .mlp import Mlp
+from .nearest import Nearest
+from .regressor import Additive, ExtraTrees, HistogramBoosting, LightGbm, RandomForest, Regressor
+
+_NEAR = 0.05  # of the best rank correlation: what ranks worse has no say
+_LEAST = 0.02  # weight below which a model is left out
+_MANY = 3000  # rows from which a network is tried, and one fold tells enough
+
+
+MODELS: Mapping[str, type[Regressor]] = {
+    "additive": Additive,
+    "boosting": HistogramBoosting,
+    "extra-trees": ExtraTrees,
+    "gaussian": Gaussian,
+    "lightgbm": LightGbm,
+    "mlp": Mlp,
+    "nearest": Nearest,
+    "random-forest": RandomForest,
+}
+
+
+class Auto(Regressor):
+    """A convex combination of the models that rank held-back designs best.
+
+    Every candidate predicts rows that it has not seen (five folds, or one of a fifth of many rows; rows of equal
+    target on one side). Those whose Kendall correlation comes near the best one's are combined with the non-negative
+    weights that fit the held-back targets best (L. Breiman, "Stacked Regressions", 1996), and learn again from all
+    rows.
+
+    Attributes:
+        rank_correlation: candidate -> Kendall's tau on held-back rows.
+        weights: candidate -> its share, of those that are used.
+    """
+
+    rank_correlation: Mapping[str, float]
+    weights: Mapping[str, float]
+
+    def _fit(self, x: Inputs, y: Floats) -> None:
+        candidates = self._candidates(x)
+        held_back, found = self._held_back(candidates, x, y)
+        seen = held_back.any(axis=0)
+        self.rank_correlation = {name: _tau(column[seen], y[seen]) for name, column in found.items()}
+        best = max(self.rank_correlation.values())
+        kept = [name for name, tau in self.rank_correlation.items() if tau >= best - _NEAR]
+        shares, _ = nnls(
+            np.stack([found[name][seen] for name in kept], axis=1) - y[seen].mean(), y[seen] - y[seen].mean()
+        )
+        shares = shares / shares.sum() if shares.sum() > 0 else np.eye(len(kept))[0]
+        used = {name: float(w) for name, w in zip(kept, shares, strict=True) if w >= _LEAST}
+        self.weights = {name: w / sum(used.values()) for name, w in used.items()}
+        self._models = {name: candidates[name](self.space, seed=self.seed).fit(x, y) for name in self.weights}
+
+    def _predict(self, x: Inputs) -> Floats:
+        return np.asarray(sum(w * self._models[name].predict(x) for name, w in self.weights.items()))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "rank_correlation": dict(self.rank_correlation),
+            "weights": dict(self.weights),
+            "models": {name: model.state() for name, model in self._models.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        self.rank_correlation, self.weights = state["rank_correlation"], state["weights"]
+        self._models = {
+            name: MODELS[name](self.space, seed=self.seed).restore(found) for name, found in state["models"].items()
+        }
+        return self
+
+    def _candidates(self, x: Inputs) -> dict[str, type[Regressor]]:
+        names = ["additive", "extra-trees", "random-forest"]
+        names.append("lightgbm" if find_spec("lightgbm") else "boosting")
+        names += ["gaussian"] if x.features.shape[1] == 0 else []
+        names += ["mlp"] if len(x) >= _MANY and find_spec("torch") else []
+        return {name: MODELS[name] for name in names}
+
+    def _held_back(
+        self, candidates: Mapping[str, type[Regressor]], x: Inputs, y: Floats
+    ) -> tuple[npt.NDArray[np.bool_], dict[str, Floats]]:
+        """Which rows (folds, n) are held back in which fold, and every candidate's predictions (n,) of them."""
+        _, group = np.unique(y, return_inverse=True)
+        shuffled = rng.generator(self.seed, "folds").permutation(int(group.max()) + 1)[group]
+        n_folds = min(5, int(group.max()) + 1)
+        assert n_folds > 1  # a constant target needs no model
+        folds = [shuffled % n_folds == k for k in range(1 if len(x) >= _MANY else n_folds)]
+        found = {name: np.full(len(y), np.nan) for name in candidates}
+        for fold in folds:
+            for name, kind in candidates.items():
+                model = kind(self.space, seed=self.seed).fit(x.take(~fold), y[~fold])
+                found[name][fold] = model.predict(x.take(fold))
+        return np.array(folds), found
+
+
+def _tau(a: Floats, b: Floats) -> float:
+    tau = float(kendalltau(a, b).statistic)
+    return tau if np.isfinite(tau) else -1.0

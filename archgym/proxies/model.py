@@ -1,0 +1,254 @@
+"""A proxy cost model: learnt metrics, validity and constraints of designs, with what it knows of its own error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
+
+from archgym import rng
+from archgym.errors import UnknownNameError, UsageError
+from archgym.space import Codes, DesignSpace
+
+from .auto import MODELS, Auto
+from .conformal import Conformal
+from .inputs import Encoding, Floats, Inputs
+from .reach import Reach
+from .regressor import Regressor
+
+Bools = npt.NDArray[np.bool_]
+
+KINDS: Mapping[str, type[Regressor]] = {"auto": Auto, **MODELS}
+_HELD_BACK = 0.2  # of the rows, to calibrate intervals
+_MOST = 5000  # rows to calibrate with
+_FEW = 5  # rows of a kind below which a classifier has nothing to learn
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Evaluated designs to learn from.
+
+    Attributes:
+        codes: (n, d) canonical.
+        metrics: name -> (n,); NaN where the design is impossible.
+        valid: (n,) whether it is possible.
+        slacks: constraint -> (n,) relative violation.
+        features: (n, f) of the workloads; f is 0 where all rows have the same.
+        groups: (n,) rows that may not be parted (see ``archgym.dataset.splits.groups``).
+    """
+
+    codes: Codes
+    metrics: Mapping[str, Floats]
+    valid: Bools
+    slacks: Mapping[str, Floats] = field(default_factory=dict)
+    features: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    groups: npt.NDArray[np.int64] | None = None
+
+    def inputs(self) -> Inputs:
+        """Designs and features."""
+        features = self.features if self.features.shape[1] else np.empty((len(self.codes), 0))
+        return Inputs(self.codes, features)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a proxy says of designs.
+
+    Attributes:
+        metrics: name -> (n,) expected; NaN where nothing is known of it.
+        low, high: name -> (n,) ends of the 90 % interval.
+        slacks: constraint -> (n,) expected relative violation.
+        p_valid: (n,) probability that the design is possible.
+        ood: (n,) bool: farther from all that was learnt than 99 % of the held-back designs were.
+    """
+
+    metrics: Mapping[str, Floats]
+    low: Mapping[str, Floats]
+    high: Mapping[str, Floats]
+    slacks: Mapping[str, Floats]
+    p_valid: Floats
+    ood: Bools
+
+
+class ProxyModel:
+    """One regression a metric (on its logarithm, if it is positive) and a constraint, and a classifier of validity.
+
+    A fifth of the rows is held back to calibrate intervals (split conformal prediction) and the distance from the
+    known; the models learn from the others.
+
+    Args:
+        space: of the designs.
+        kind: of the regressions: one of KINDS.
+        seed: of everything random.
+
+    Raises:
+        UnknownNameError: no such kind.
+    """
+
+    def __init__(self, space: DesignSpace, kind: str = "auto", *, seed: int = 0) -> None:
+        if kind not in KINDS:
+            raise UnknownNameError("proxy model", kind, KINDS)
+        self.space, self.kind, self.seed = space, kind, seed
+        self._encoding = Encoding(space)
+
+    def fit(
+        self, table: Table, *, maximise: Sequence[str] = (), on_step: Callable[[int, int], None] | None = None
+    ) -> Self:
+        """Learn.
+
+        Args:
+            table: the rows.
+            maximise: metrics of which more is better: their elite are the largest predictions.
+            on_step: called with (regressions done, regressions in all).
+
+        Raises:
+            UsageError: no rows, or no metrics.
+        """
+        if len(table.codes) == 0 or not table.metrics:
+            raise UsageError(
+                f"proxy: expected rows with metrics to learn from, got {len(table.codes)} rows and "
+                f"{len(table.metrics)} metrics"
+            )
+        x = table.inputs()
+        calibrate = self._held_back(table)
+        self.metric_names, self.slack_names = tuple(table.metrics), tuple(table.slacks)
+        with threadpool_limits(1):
+            self._validity = _classifier(self._encoding.for_trees(x), table.valid, self.seed)
+        self._reach = Reach(self._encoding).fit(x.take(~calibrate), x.take(calibrate))
+        self._outputs: dict[str, _Output] = {}
+        todo = [*table.metrics.items(), *table.slacks.items()]
+        for i, (name, column) in enumerate(todo):
+            usable = np.isfinite(column) & (table.valid if name in table.metrics else True)
+            output = _Output(name in table.metrics and bool((column[usable] > 0).all()), name in maximise)
+            train, held = usable & ~calibrate, usable & calibrate
+            regressor = KINDS[self.kind](self.space, seed=self.seed)
+            self._outputs[name] = output.fit(regressor, x.take(train), column[train], x.take(held), column[held])
+            if on_step is not None:
+                on_step(i + 1, len(todo))
+        return self
+
+    def predict(self, codes: Codes, features: Floats | None = None) -> Prediction:
+        """Predict canonical designs (n, d), of workloads with features (n, f)."""
+        x = Inputs(codes, np.empty((len(codes), 0)) if features is None else features)
+        found = {name: output.predict(x) for name, output in self._outputs.items()}
+        return Prediction(
+            {name: found[name][0] for name in self.metric_names},
+            {name: found[name][1] for name in self.metric_names},
+            {name: found[name][2] for name in self.metric_names},
+            {name: found[name][0] for name in self.slack_names},
+            self._p_valid(x),
+            self._reach.beyond(x),
+        )
+
+    def knows(self, codes: Codes, features: Floats | None = None) -> Bools:
+        """Whether it has learnt from the very designs (n, d)."""
+        x = Inputs(codes, np.empty((len(codes), 0)) if features is None else features)
+        return np.asarray(self._reach.distances(x) == 0.0)
+
+    @property
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Metric or constraint -> the models that `auto` combined, with their shares; {} for other kinds."""
+        return {
+            name: dict(output.regressor.weights)
+            for name, output in self._outputs.items()
+            if isinstance(output.regressor, Auto)
+        }
+
+    def _held_back(self, table: Table) -> Bools:
+        groups = np.arange(len(table.codes)) if table.groups is None else table.groups
+        counts = np.bincount(groups)
+        order = rng.generator(self.seed, "calibration").permutation(len(counts))
+        wanted = min(_HELD_BACK * len(table.codes), _MOST)
+        taken = order[: int(np.searchsorted(np.cumsum(counts[order]), wanted))]
+        return np.isin(groups, taken)
+
+    def _p_valid(self, x: Inputs) -> Floats:
+        if len(x) == 0:
+            return np.empty(0)
+        if isinstance(self._validity, float):
+            return np.full(len(x), self._validity)
+        return np.asarray(self._validity.predict_proba(self._encoding.for_trees(x))[:, 1])
+
+    # ---- exchange ----------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All that was learnt: numbers, texts, arrays and estimators of scikit-learn."""
+        return {
+            "metrics": list(self.metric_names),
+            "slacks": list(self.slack_names),
+            "validity": self._validity,
+            "reach": {"places": self._reach.places, "limit": self._reach.limit},
+            "outputs": {name: output.state() for name, output in self._outputs.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Take over what an equal model learnt."""
+        self.metric_names, self.slack_names = tuple(state["metrics"]), tuple(state["slacks"])
+        self._validity = state["validity"]
+        self._reach = Reach(self._encoding).restore(**state["reach"])
+        self._outputs = {
+            name: _Output.restored(found, KINDS[self.kind](self.space, seed=self.seed))
+            for name, found in state["outputs"].items()
+        }
+        return self
+
+
+class _Output:
+    """One predicted number.
+
+    Args:
+        log: whether it is predicted by its logarithm.
+        maximise: whether the best are the largest.
+    """
+
+    regressor: Regressor | None = None
+    constant: float = np.nan  # without a regressor: the only value that was seen, or NaN if none was
+
+    def __init__(self, log: bool, maximise: bool) -> None:
+        self.log, self.maximise = log, maximise
+
+    def fit(self, regressor: Regressor, x: Inputs, y: Floats, held: Inputs, truth: Floats) -> Self:
+        targets = np.log(y) if self.log else y
+        if len(np.unique(y)) < 2:
+            self.constant = float(targets[0]) if len(y) else np.nan
+        else:
+            self.regressor = regressor.fit(x, targets)
+        predicted = self._raw(held)
+        actual = np.log(truth) if self.log else truth
+        self.interval = Conformal.of_residuals(predicted, actual, maximise=self.maximise)
+        return self
+
+    def predict(self, x: Inputs) -> tuple[Floats, Floats, Floats]:
+        middle = self._raw(x)
+        width = self.interval.widths(middle)
+        ends = (middle, middle - width, middle + width)
+        low_mid_high = tuple(np.exp(v) if self.log else v for v in ends)
+        return low_mid_high[0], low_mid_high[1], low_mid_high[2]
+
+    def _raw(self, x: Inputs) -> Floats:
+        return np.full(len(x), self.constant) if self.regressor is None else self.regressor.predict(x)
+
+    def state(self) -> dict[str, Any]:
+        learnt = None if self.regressor is None else self.regressor.state()
+        scalars = {"log": self.log, "maximise": self.maximise, "constant": self.constant}
+        return {**scalars, "interval": self.interval.state(), "regressor": learnt}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], regressor: Regressor) -> _Output:
+        """The output that ``state`` described."""
+        out = cls(state["log"], state["maximise"])
+        out.constant, out.interval = state["constant"], Conformal(**state["interval"])
+        out.regressor = None if state["regressor"] is None else regressor.restore(state["regressor"])
+        return out
+
+
+def _classifier(x: Floats, valid: Bools, seed: int) -> Any:
+    """A model of validity, or the share of valid rows where one kind is too rare to learn."""
+    if min(int(valid.sum()), int((~valid).sum())) < _FEW:
+        return float(valid.mean())
+    return HistGradientBoostingClassifier(max_iter=200, random_state=seed, early_stopping=False).fit(x, valid)

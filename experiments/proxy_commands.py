@@ -1,0 +1,118 @@
+"""``archgym proxy``: cost models that learn from a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archgym.dataset.dataset import Dataset
+from archgym.errors import UsageError
+
+from .options import JsonOption, print_json
+from .progress import StudyBar
+from .tables import make_console, show
+
+app = typer.Typer(help="Cost models that learn from a data set.")
+ProxyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a proxy model.")]
+
+
+@app.command("fit")
+def fit_proxy_model(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")],
+    out: Annotated[Path, typer.Option(help="New folder for the model.")],
+    model: Annotated[str, typer.Option(help="auto (the best in cross-validation), or one by name.")] = "auto",
+    metrics: Annotated[
+        str | None, typer.Option(help="Metrics or patterns, with commas; default: those of the problem's objective.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only rows of this source, by its id in the card (repeatable).")
+    ] = None,
+    test: Annotated[float, typer.Option(help="Share of the rows that is held back for the scores.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn metrics, validity and constraints from logged designs; scored on rows that it has not seen."""
+    from archgym.dataset.learning import fit_proxy
+    from archgym.proxies.store import save_proxy
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out: expected a new folder, {out} is there and not empty")
+    data = Dataset(dataset)
+    if source:
+        data = data.where(source=source)
+    wanted = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    with StudyBar(1, f"fit {out}", quiet=as_json) as bar:
+        fitted, about = fit_proxy(data, kind=model, metrics=wanted, test=test, seed=seed, on_step=bar.at)
+    save_proxy(out, fitted, about)
+    if as_json:
+        print_json({"proxy": str(out), **_scores_json(about["scores"], about["rows"])})
+        return
+    _show_scores(about["scores"], f"scores on {about['rows']['test']:,} held-back rows (of {_total(about['rows']):,})")
+    for name, weights in about["weights"].items():
+        typer.echo(f"{name}: " + ", ".join(f"{100 * w:.0f} % {kind}" for kind, w in weights.items()))
+    typer.echo(f"written to {out}: {sum(path.stat().st_size for path in out.iterdir()):,} bytes")
+
+
+@app.command("score")
+def score_proxy_model(
+    folder: ProxyArgument,
+    data: Annotated[Path, typer.Option(help="Folder of a data set.")],
+    as_json: JsonOption = False,
+) -> None:
+    """How well a model predicts the rows of a data set: all of them, and those of designs that it has not learnt."""
+    import numpy as np
+
+    from archgym.dataset.learning import lessons, score
+    from archgym.proxies.store import load_proxy
+
+    model, about = load_proxy(folder)
+    known = lessons(Dataset(data), list(model.metric_names))
+    whole = score(model, known)  # refuses designs of another space
+    new = np.flatnonzero(~model.knows(known.codes, known.features))
+    splits = {"all": whole, "new": score(model, known, new) if len(new) else {}}
+    rows = {"all": len(known), "new": len(new)}
+    if as_json:
+        print_json({"proxy": str(folder), **_scores_json(splits["new"] or splits["all"], rows), "splits": splits})
+        return
+    for name, found in splits.items():
+        title = "all rows" if name == "all" else "rows of designs that it has not learnt"
+        _show_scores(found, f"{title}: {rows[name]:,}")
+
+
+def _scores_json(found: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
+    return {"metrics": found, "rows": dict(rows), "splits": list(rows)}
+
+
+def _total(rows: Mapping[str, int]) -> int:
+    return sum(rows.values())
+
+
+def _show_scores(found: Mapping[str, Mapping[str, float]], title: str) -> None:
+    percent = ("mape", "elite_mape", "rmse_over_mean", "rmse_over_range", "coverage_90", "elite_coverage_90")
+    header = [
+        "metric",
+        "MAPE",
+        "of the best 5 %",
+        "RMSE/mean",
+        "RMSE/range",
+        "in 90 % interval",
+        "of the best 5 %",
+        "tau",
+    ]
+    rows = [
+        [
+            name,
+            *(_percent(s[key]) for key in percent),
+            "-" if math.isnan(s["kendall_tau"]) else f"{s['kendall_tau']:.3f}",
+        ]
+        for name, s in found.items()
+    ]
+    show(make_console(), title, header, rows)
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.2f} %"
