@@ -68,7 +68,7 @@ class StudyLog:
         except OSError as error:
             raise LogError(f"cannot write to {self.folder}: {error.strerror or error}") from None
         try:
-            _lock(self._trials, self.folder)
+            lock(self._trials, self.folder)
             self.recorded = list(_parse(self.folder / TRIALS, repair=True))
             self._timing = open(self.folder / TIMING, "a", encoding="utf-8")  # noqa: SIM115
         except LogError:
@@ -217,7 +217,12 @@ def _write_whole(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def _lock(stream: IO[bytes], folder: Path) -> None:
+def lock(stream: IO[bytes], folder: Path) -> None:
+    """Keep other processes from writing to a folder until the stream, an open file in it, is closed.
+
+    Raises:
+        LogError: another one is writing.
+    """
     try:
         import fcntl
     except ImportError:  # not POSIX: run one process per folder

@@ -6,22 +6,24 @@ parts can be made in any order, by any number of processes, and again: the same 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archgym import rng
-from archgym.errors import UsageError
+from archgym.errors import LogError, UsageError
 from archgym.evaluator import Evaluator
+from archgym.log import lock
 from archgym.problem import Problem
 from archgym.spec import StudySpec
 from archgym.study import agent_config, search
 
 from .card import write_card
 from .dataset import Dataset
-from .parts import begin, part_path, schema, table, write_part
+from .parts import CARD, HEADER, begin, part_path, schema, table, write_part
 from .rows import evaluation_columns
 from .source import Source
 
@@ -153,7 +155,7 @@ def collect(
 
     Raises:
         UsageError: anything wrong with the arguments, or a folder that holds something else.
-        LogError: the folder cannot be written.
+        LogError: the folder cannot be written, or another process is collecting into it.
         WorkerError: a process died; the parts that are whole stay.
     """
     shares = parse_mix(mix)
@@ -170,12 +172,26 @@ def collect(
             on_rows(done, n)
 
     progress(0)
-    for part in parts:
-        if not (folder / part.file).exists():
-            collect_part(problem, part, folder, executor=executor, jobs=jobs, on_rows=progress)
-    dataset = Dataset(folder)
-    write_card(dataset)
-    return dataset
+    if done == n and (folder / CARD).exists():  # perhaps in a folder that may only be read
+        return Dataset(folder)
+    with _alone(folder):
+        for part in parts:
+            if not (folder / part.file).exists():
+                collect_part(problem, part, folder, executor=executor, jobs=jobs, on_rows=progress)
+        write_card(Dataset(folder))
+    return Dataset(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process collects into the folder meanwhile."""
+    try:
+        header = open(folder / HEADER, "ab")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise LogError(f"cannot write to {folder}: {error.strerror or error}") from None
+    with header:
+        lock(header, folder)
+        yield
 
 
 def collect_part(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from archgym.dataset.collect import collect, parse_mix, plan_parts
 from archgym.dataset.dataset import Dataset
-from archgym.errors import UnknownNameError, UsageError
+from archgym.errors import LogError, UnknownNameError, UsageError
+from archgym.log import lock
 from archgym.problem import Problem
 
 MIX = "random:0.5,genetic:0.3,annealing:0.2"
@@ -73,8 +74,8 @@ def test_progress_begins_where_an_earlier_call_ended(whole, tmp_path):
 
 
 def test_a_kill_loses_one_part_at_most(tmp_path):
-    # ToySlow takes 5 ms a design: 40 parts of 10 rows take 2 s, and the process is killed after some of them.
-    call = "collect(toys.problem('toys:ToySlow'), 'set', n=400, mix='random', batch=5, size=10)"
+    # ToySlow takes 5 ms a design: 80 parts of 10 rows take 4 s, and the process is killed after some of them.
+    call = "collect(toys.problem('toys:ToySlow'), 'set', n=800, mix='random', batch=5, size=10)"
     script = f"import toys\nfrom archgym.dataset.collect import collect\n{call}"
     environment = {**os.environ, "PYTHONPATH": str(Path(toys.__file__).parent)}
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment)
@@ -85,10 +86,10 @@ def test_a_kill_loses_one_part_at_most(tmp_path):
     process.kill()
     process.wait()
     kept = contents(folder)
-    assert 3 <= len([name for name in kept if name.endswith(".parquet")]) < 40
+    assert 3 <= len([name for name in kept if name.endswith(".parquet")]) < 80
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
     dataset = Dataset(folder)
-    assert len(dataset) == 400
+    assert len(dataset) == 800
     assert {n: c for n, c in kept.items() if not n.endswith(".part")}.items() <= contents(folder).items()
     assert not [name for name in contents(folder) if name.endswith(".part")]
 
@@ -107,6 +108,16 @@ def test_a_folder_that_holds_another_data_set_is_refused(whole, change, text):
 def test_another_simulator_option_is_another_data_set(whole):
     with pytest.raises(UsageError, match="sources"):
         collect(toys.problem(sim={"scale": 2.0}), whole, n=100, mix=MIX, seed=3, batch=5, size=15)
+
+
+def test_two_processes_do_not_collect_into_one_folder(tmp_path):
+    collect(toys.problem(), tmp_path / "set", n=20, mix="random", size=10)
+    next((tmp_path / "set").rglob("*.parquet")).unlink()
+    with open(tmp_path / "set" / "dataset.json", "ab") as other:  # what another process holds while it collects
+        lock(other, tmp_path / "set")
+        with pytest.raises(LogError, match="being written by another process"):
+            collect(toys.problem(), tmp_path / "set", n=20, mix="random", size=10)
+    assert len(collect(toys.problem(), tmp_path / "set", n=20, mix="random", size=10)) == 20
 
 
 def test_folders_with_other_things_are_refused(tmp_path):
