@@ -29,7 +29,7 @@ __all__ = ["Codes", "Columns", "DesignSpace", "Level", "Parameter", "Rule"]
 Codes = npt.NDArray[np.int64]
 Columns = Mapping[str, npt.NDArray[Any]]
 
-_RANK_LIMIT = 2**62  # spaces smaller than this have int64 keys
+RANK_LIMIT = 2**62  # spaces smaller than this have int64 keys
 
 
 class DesignSpace:
@@ -189,7 +189,7 @@ class DesignSpace:
 
     def unrank(self, ranks: Any) -> Codes:
         """The designs (n, d) at lexicographic positions; inverse of ``rank``."""
-        if self.size < _RANK_LIMIT:
+        if self.size < RANK_LIMIT:
             rest = np.asarray(ranks, np.int64)
             out = np.empty((len(rest), len(self.names)), np.int64)
             for i in reversed(range(len(self.names))):
@@ -209,7 +209,7 @@ class DesignSpace:
 
         int64 in spaces below 2**62 designs, fixed-width bytes above.
         """
-        if self.size < _RANK_LIMIT:
+        if self.size < RANK_LIMIT:
             out = np.zeros(len(codes), np.int64)
             for i, weight in enumerate(self._weights):
                 out += codes[:, i] * weight

@@ -51,7 +51,9 @@ def fit_proxy_model(
     if as_json:
         print_json({"proxy": str(out), **_scores_json(about["scores"], about["rows"])})
         return
-    _show_scores(about["scores"], f"scores on {about['rows']['test']:,} held-back rows (of {_total(about['rows']):,})")
+    _show_scores(
+        about["scores"], f"scores on {about['rows']['test']:,} held-back rows (of {sum(about['rows'].values()):,})"
+    )
     for name, weights in about["weights"].items():
         typer.echo(f"{name}: " + ", ".join(f"{100 * w:.0f} % {kind}" for kind, w in weights.items()))
     typer.echo(f"written to {out}: {sum(path.stat().st_size for path in out.iterdir()):,} bytes")
@@ -85,10 +87,6 @@ def score_proxy_model(
 
 def _scores_json(found: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
     return {"metrics": found, "rows": dict(rows), "splits": list(rows)}
-
-
-def _total(rows: Mapping[str, int]) -> int:
-    return sum(rows.values())
 
 
 def _show_scores(found: Mapping[str, Mapping[str, float]], title: str) -> None:

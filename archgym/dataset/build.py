@@ -24,7 +24,7 @@ from archgym.runs import read_studies
 
 from .card import write_card
 from .dataset import Dataset
-from .parts import HEADER, part_path, read_dataset_header, schema, table, write_header, write_part
+from .parts import HEADER, check_empty, part_path, read_dataset_header, schema, table, write_header, write_part
 from .rows import has_metrics, run_columns
 from .source import Source
 
@@ -119,8 +119,7 @@ def _is_there(folder: Path, made: dict[str, Any]) -> bool:
                 "choose another --out"
             )
         return True
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty and holds no data set; choose another --out")
+    check_empty(folder)
     return False
 
 

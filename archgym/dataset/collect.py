@@ -104,14 +104,14 @@ def plan_parts(problem: Problem, mix: Mapping[str, float], n: int, *, seed: int,
         if value < 1:
             raise UsageError(f"collect: expected {name} of at least 1, got {value}")
     parts: list[Part] = []
+    source = Source.of(problem)
     for agent, rows in _shared_out(mix, n).items():
         agent_config(agent, {}, "grey")  # raises for one that does not exist
         for start in range(0, rows, size):
             k = len(parts)
             part_seed = int(rng.stream_seeds(seed, "collect", k, 1)[0])
             spec = StudySpec(problem.spec, agent, {}, min(size, rows - start), batch, "grey", part_seed)
-            workload = "+".join(w.name for w in problem.workloads)
-            parts.append(Part(k, spec, part_path(problem.spec.simulator, workload, agent, f"part-{k:05d}")))
+            parts.append(Part(k, spec, part_path(source.simulator, source.workload, agent, f"part-{k:05d}")))
     return parts
 
 
@@ -218,6 +218,7 @@ def collect_part(
             f"collect: {part.spec.agent} has no more designs to ask for after {len(samples)} of {part.rows} rows; make "
             "the parts smaller, or take it out of the mix"
         )
-    wanted = schema([Source.of(problem)])
-    columns = evaluation_columns(part.spec, problem, part.run, samples)
+    source = Source.of(problem)
+    wanted = schema([source])
+    columns = evaluation_columns(source, part.spec, problem, part.run, samples)
     write_part(folder / part.file, [table(columns, len(samples), wanted)], wanted)

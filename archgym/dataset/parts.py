@@ -187,10 +187,19 @@ def begin(folder: Path, made: Mapping[str, Any], sources: Sequence[Source], part
                 apart = [f"{k} {theirs.get(k)}, not {ours.get(k)}" for k in keys if theirs.get(k) != ours.get(k)]
             raise UsageError(f"{folder} holds another data set ({'; '.join(apart)}); choose another --out")
         return
+    check_empty(folder)
+    write_header(folder, made, sources, parts)
+
+
+def check_empty(folder: Path) -> None:
+    """That nothing is lost if a data set is written to a folder that holds none.
+
+    Raises:
+        UsageError: it is a file, or holds anything else.
+    """
     begun = _unfinished(folder / HEADER).name  # by a run that was killed in its first moment
     if folder.exists() and (not folder.is_dir() or any(path.name != begun for path in folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no data set; choose another --out")
-    write_header(folder, made, sources, parts)
 
 
 def write_header(

@@ -26,9 +26,10 @@ def run_columns(source: Source, problem: str, study: str, agent_label: str, seed
     return {name: np.full(n, text, object) for name, text in same.items()} | {"seed": np.full(n, seed, np.int64)}
 
 
-def evaluation_columns(spec: StudySpec, problem: Problem, study: str, e: Evaluation) -> dict[str, npt.NDArray[Any]]:
+def evaluation_columns(
+    source: Source, spec: StudySpec, problem: Problem, study: str, e: Evaluation
+) -> dict[str, npt.NDArray[Any]]:
     """All columns of the rows of a run that has just been made, with all metrics (track grey)."""
-    source = Source.of(problem)
     columns: dict[str, npt.NDArray[Any]] = run_columns(
         source, spec.problem.label, study, spec.agent_label, spec.seed, len(e)
     )

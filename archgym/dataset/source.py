@@ -11,9 +11,7 @@ import numpy.typing as npt
 
 from archgym.metrics import Metric
 from archgym.problem import Problem, ProblemSpec
-from archgym.space import Codes, DesignSpace
-
-_RANKED = 2**62  # smaller spaces have int64 ranks
+from archgym.space import RANK_LIMIT, Codes, DesignSpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +64,7 @@ class Source:
     @property
     def ranked(self) -> bool:
         """Whether the identity of a design is an integer; in a larger space it is text."""
-        return self.space.size < _RANKED
+        return self.space.size < RANK_LIMIT
 
     def designs(self, canonical: Codes) -> npt.NDArray[Any]:
         """The identity (n,) of canonical designs: their rank in the space, as int64 or as text."""

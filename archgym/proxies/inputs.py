@@ -27,6 +27,11 @@ class Inputs:
     codes: Codes
     features: Floats
 
+    @classmethod
+    def of(cls, codes: Codes, features: Floats | None = None) -> Inputs:
+        """Designs (n, d) with features (n, f), or with none."""
+        return cls(codes, np.empty((len(codes), 0)) if features is None else features)
+
     def __len__(self) -> int:
         return len(self.codes)
 

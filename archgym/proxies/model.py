@@ -38,7 +38,7 @@ class Table:
         metrics: name -> (n,); NaN where the design is impossible.
         valid: (n,) whether it is possible.
         slacks: constraint -> (n,) relative violation.
-        features: (n, f) of the workloads; f is 0 where all rows have the same.
+        features: (n, f) of the workloads; None where all rows have the same.
         groups: (n,) rows that may not be parted (see ``archgym.dataset.splits.groups``).
     """
 
@@ -46,13 +46,8 @@ class Table:
     metrics: Mapping[str, Floats]
     valid: Bools
     slacks: Mapping[str, Floats] = field(default_factory=dict)
-    features: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    features: Floats | None = None
     groups: npt.NDArray[np.int64] | None = None
-
-    def inputs(self) -> Inputs:
-        """Designs and features."""
-        features = self.features if self.features.shape[1] else np.empty((len(self.codes), 0))
-        return Inputs(self.codes, features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +109,7 @@ class ProxyModel:
                 f"proxy: expected rows with metrics to learn from, got {len(table.codes)} rows and "
                 f"{len(table.metrics)} metrics"
             )
-        x = table.inputs()
+        x = Inputs.of(table.codes, table.features)
         calibrate = self._held_back(table)
         self.metric_names, self.slack_names = tuple(table.metrics), tuple(table.slacks)
         with threadpool_limits(1):
@@ -134,7 +129,7 @@ class ProxyModel:
 
     def predict(self, codes: Codes, features: Floats | None = None) -> Prediction:
         """Predict canonical designs (n, d), of workloads with features (n, f)."""
-        x = Inputs(codes, np.empty((len(codes), 0)) if features is None else features)
+        x = Inputs.of(codes, features)
         found = {name: output.predict(x) for name, output in self._outputs.items()}
         return Prediction(
             {name: found[name][0] for name in self.metric_names},
@@ -147,7 +142,7 @@ class ProxyModel:
 
     def knows(self, codes: Codes, features: Floats | None = None) -> Bools:
         """Whether it has learnt from the very designs (n, d)."""
-        x = Inputs(codes, np.empty((len(codes), 0)) if features is None else features)
+        x = Inputs.of(codes, features)
         return np.asarray(self._reach.distances(x) == 0.0)
 
     @property
@@ -224,11 +219,12 @@ class _Output:
         return self
 
     def predict(self, x: Inputs) -> tuple[Floats, Floats, Floats]:
+        """Expected value (n,) of each row, and the ends of its interval."""
         middle = self._raw(x)
         width = self.interval.widths(middle)
-        ends = (middle, middle - width, middle + width)
-        low_mid_high = tuple(np.exp(v) if self.log else v for v in ends)
-        return low_mid_high[0], low_mid_high[1], low_mid_high[2]
+        if self.log:
+            return np.exp(middle), np.exp(middle - width), np.exp(middle + width)
+        return middle, middle - width, middle + width
 
     def _raw(self, x: Inputs) -> Floats:
         return np.full(len(x), self.constant) if self.regressor is None else self.regressor.predict(x)
