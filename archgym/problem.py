@@ -21,6 +21,7 @@ from archgym.evaluation import Evaluation
 from archgym.metrics import Metric
 from archgym.objective import Objective
 from archgym.registry import SIMULATORS
+from archgym.restriction import Restriction
 from archgym.simulator import Simulator
 from archgym.space import Codes, DesignSpace, Level
 from archgym.variant import disguised, split_variant
@@ -173,7 +174,7 @@ class Problem:
         if any(self.simulator.design_space(w).fingerprint != self.full_space.fingerprint for w in self.workloads[1:]):
             raise UsageError(f"{spec.label}: the simulator has different design spaces for these workloads")
         self.spec = self._normalised(spec)
-        self.space, self._lift = self._restricted()
+        self.space = self._restricted()
         objective = Objective.parse(
             spec.objective,
             self.simulator.metrics,
@@ -336,6 +337,16 @@ class Problem:
         codes = self.space.check(codes)
         return self.score(codes, self.simulate(codes, seeds))
 
+    def remarks(self, codes: Codes) -> dict[str, npt.NDArray[Any]]:
+        """What the simulator remarks on designs (n, d) beside their metrics: columns; ``NAME@WORKLOAD`` of several."""
+        full = self.lift(codes)
+        each = [self.simulator.remarks(full, w) for w in self.workloads]
+        if len(each) == 1:
+            return each[0]
+        return {
+            f"{name}@{tag}": column for tag, part in zip(self._tags, each, strict=True) for name, column in part.items()
+        }
+
     def explain(self, evaluation: Evaluation, row: int) -> str:
         """Why a row is infeasible, in words; "" if it is feasible."""
         return self.reasons(evaluation.take(slice(row, row + 1)))[0]
@@ -360,10 +371,7 @@ class Problem:
 
     def lift(self, codes: Codes) -> Codes:
         """Codes of ``space`` as codes of the simulator's unrestricted space."""
-        full = np.empty(codes.shape, np.int64)
-        for i, levels in enumerate(self._lift):
-            full[:, i] = levels[codes[:, i]]
-        return full
+        return self._restriction.lift(codes)
 
     def _normalised(self, spec: ProblemSpec) -> ProblemSpec:
         """The spec with text converted to what it means, so that equal problems have equal specs."""
@@ -376,30 +384,23 @@ class Problem:
             space[name] = tuple(p.levels[p.index(level)] for level in wanted)
         return replace(spec, sim={key: typed[key] for key in spec.sim}, space=space)
 
-    def _restricted(self) -> tuple[DesignSpace, list[npt.NDArray[np.int64]]]:
+    def _restricted(self) -> DesignSpace:
         levels: Any = self.spec.space  # converted by _normalised
         self._undisguised = space = self.full_space.restrict(levels) if levels else self.full_space
         if self.spec.variant:
             space = self.full_space.restrict(disguised(space, self.spec.variant))
-        lift = [
-            np.array([full.index(level) for level in kept.levels], np.int64)
-            for full, kept in zip(self.full_space.parameters, space.parameters, strict=True)
-        ]
+        self._restriction = restriction = Restriction(self.full_space, space)
         if type(self.simulator).canonical is Simulator.canonical:
-            return space, lift
-        drop = [np.full(len(p.levels), -1, np.int64) for p in self.full_space.parameters]
-        for lowered, kept in zip(drop, lift, strict=True):
-            lowered[kept] = np.arange(len(kept))
-        return space.with_merge(functools.partial(self._merge, space, drop)), lift
+            return space
+        return space.with_merge(functools.partial(restriction.merge, canonical=self._merged))
 
-    def _merge(self, space: DesignSpace, drop: list[npt.NDArray[np.int64]], codes: Codes) -> Codes:
-        """The simulator's canonicalisation, where every workload agrees and the restriction can express it."""
-        merged = [self.simulator.canonical(self.lift(codes), w) for w in self.workloads]
-        lowered = np.stack([drop[i][merged[0][:, i]] for i in range(codes.shape[1])], axis=1)
-        agreed = np.all(lowered >= 0, axis=1)
-        for other in merged[1:]:
-            agreed &= np.all(other == merged[0], axis=1)
-        return space.canonical(np.where(agreed[:, None], lowered, codes))
+    def _merged(self, full: Codes) -> Codes:
+        """The simulator's canonicalisation of codes of its whole space, where every workload agrees."""
+        first, *others = (self.simulator.canonical(full, w) for w in self.workloads)
+        agreed = np.ones(len(full), np.bool_)
+        for other in others:
+            agreed &= np.all(other == first, axis=1)
+        return np.where(agreed[:, None], first, full)
 
     def _baseline_metrics(self) -> dict[str, float]:
         seeds = rng.stream_seeds(0, "baseline", 0, 1)  # of no study, so that the reference belongs to the problem

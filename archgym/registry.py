@@ -136,6 +136,7 @@ SIMULATORS = Registry(
         "codesign": "archgym.simulators.accelerator.codesign:CoDesign",
         "systolic": "archgym.simulators.systolic.simulator:Systolic",
         "dram": "archgym.simulators.dram.simulator:Dram",
+        "proxy": "archgym.simulators.proxy:Proxy",
         "tabular": "archgym.simulators.tabular:Tabular",
         "synthetic": "archgym.simulators.synthetic:Synthetic",
     },

@@ -118,6 +118,13 @@ class Simulator(ABC):
         """
         return codes
 
+    def remarks(self, codes: Codes, workload: Workload) -> dict[str, npt.NDArray[Any]]:
+        """What else a user should know of results: columns (n,) of designs (n, d), shown in ``info``; {} if nothing.
+
+        A learnt simulator says here how sure it is.
+        """
+        return {}
+
     def breakdown(self, codes: Codes, workload: Workload) -> dict[str, list[Any]]:
         """Where one design (1, d) spends its time and energy, as columns of a table for people; {} if not offered."""
         return {}

@@ -135,6 +135,15 @@ class DesignSpace:
             p.name: self._values[i][codes[:, i]] if p.numeric else codes[:, i] for i, p in enumerate(self.parameters)
         }
 
+    def from_columns(self, columns: Columns) -> Codes:
+        """Codes (n, d) of what simulators receive: the inverse of ``columns``."""
+        parts: list[npt.NDArray[Any]] = []
+        for p, values in zip(self.parameters, self._values, strict=True):
+            order = np.argsort(values, kind="stable") if p.numeric else None
+            column = columns[p.name]
+            parts.append(column if order is None else order[np.searchsorted(values, column, sorter=order)])
+        return np.stack(parts, axis=1).astype(np.int64)
+
     def design(self, row: npt.NDArray[np.int64]) -> dict[str, Level]:
         """One row of codes (d,) as a plain dict of level values."""
         (checked,) = self.check(np.asarray(row)[None])

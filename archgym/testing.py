@@ -20,13 +20,16 @@ from archgym.errors import BudgetExhausted
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.problem import Problem, ProblemSpec
-from archgym.registry import AGENTS
+from archgym.registry import AGENTS, SIMULATORS
+from archgym.restriction import Restriction
 from archgym.simulator import Simulator
 from archgym.space import Codes, DesignSpace, Parameter
 from archgym.workload import Workload
 
 
-def check_simulator(simulator: Simulator, workload: Workload, *, n: int = 200, seed: int = 0) -> None:
+def check_simulator(
+    simulator: Simulator, workload: Workload, *, n: int = 200, seed: int = 0, among: DesignSpace | None = None
+) -> None:
     """Check a simulator on one workload.
 
     Space: JSON round trip, idempotent canonicalisation that changes no result. Baseline: in the space
@@ -38,12 +41,15 @@ def check_simulator(simulator: Simulator, workload: Workload, *, n: int = 200, s
         workload: of a kind that it accepts.
         n: random designs to try.
         seed: of the random designs.
+        among: the design space with fewer levels, to try designs of this alone.
     """
     space = simulator.design_space(workload)
+    random = rng.generator(seed, "check_simulator")
     again = DesignSpace.from_dict(json.loads(json.dumps(space.to_dict())))
     assert again.fingerprint == space.fingerprint, "the design space does not survive JSON"
     baseline = space.encode([simulator.baseline(workload)])
-    codes = np.concatenate([baseline, space.sample(n, rng.generator(seed, "check_simulator"))])
+    tried = space.sample(n, random) if among is None else Restriction(space, among).lift(among.sample(n, random))
+    codes = np.concatenate([baseline, tried])
     seeds = rng.stream_seeds(seed, "sim", 0, len(codes))
     whole = simulator.simulate(codes, workload, seeds=seeds)
     _check_columns(simulator, whole)
@@ -79,6 +85,35 @@ def _check_columns(simulator: Simulator, columns: dict[str, Any]) -> None:
 def _same(a: Any, b: Any) -> bool:
     equal: bool = a.dtype == b.dtype and a.tobytes() == b.tobytes()
     return equal
+
+
+def check_proxy(folder: str, workload: Workload, *, n: int = 200, seed: int = 0) -> None:
+    """Check a proxy model as a simulator: the contract of simulators on designs that it has learnt about, the true
+    metrics of the baseline, and remarks that go with what it predicts.
+
+    Args:
+        folder: of the model.
+        workload: that it has learnt.
+        n: random designs to try.
+        seed: of the random designs.
+    """
+    cls = SIMULATORS.load("proxy")
+    proxy = cls(cls.Config(folder))
+    check_simulator(proxy, workload, n=n, seed=seed, among=proxy.model.space)
+    space, names = proxy.design_space(workload), [m.name for m in proxy.metrics]
+    baseline = space.encode([proxy.baseline(workload)])
+    truth, found = (s.simulate(baseline, workload) for s in (proxy.original, proxy))
+    for name in names:
+        assert found[name][0] == truth[name][0], f"'{name}' of the baseline is {found[name][0]}, not {truth[name][0]}"
+    among = proxy.model.space
+    codes = Restriction(space, among).lift(among.sample(n, rng.generator(seed, "check_proxy")))
+    columns, remarks = proxy.simulate(codes, workload), proxy.remarks(codes, workload)
+    assert all(len(column) == n for column in remarks.values()), "a remark is not one a row"
+    assert (remarks["fidelity"] == "proxy").all(), "does not say that it is a proxy"
+    assert ((remarks["p_feasible"] >= 0) & (remarks["p_feasible"] <= 1)).all(), "p_feasible is no probability"
+    for name in names:
+        inside = (remarks[f"low.{name}"] <= columns[name]) & (columns[name] <= remarks[f"high.{name}"])
+        assert inside[np.isfinite(columns[name])].all(), f"'{name}' is predicted outside its own interval"
 
 
 def check_agent(agent: str | type[Agent], **config: Any) -> None:

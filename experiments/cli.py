@@ -18,6 +18,7 @@ import typer
 
 from archgym.errors import ArchGymError, ReplayMismatch, UsageError, WorkerError
 from archgym.log import read_header
+from archgym.proxied import proxied
 from archgym.spec import StudySpec
 from archgym.study import continue_study, gather_prior, load, prepare, replay, search
 
@@ -101,6 +102,9 @@ def run_study(
         list[Path] | None,
         typer.Option(help="Folder of a study of the same design space to begin with, or to guess by (repeatable)."),
     ] = None,
+    proxy: Annotated[
+        Path | None, typer.Option(help="Folder of a proxy model that predicts what the simulator would return.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Insist that the folder holds a study to go on with.")
     ] = False,
@@ -114,9 +118,10 @@ def run_study(
 
     The same command again resumes an interrupted study, or shows a finished one.
     """
+    described = problem_spec(problem, workload, settings, limits, aggregate, with_agent=True)
     spec, ready = prepare(
         StudySpec(
-            problem_spec(problem, workload, settings, limits, aggregate, with_agent=True),
+            described if proxy is None else proxied(described, proxy),
             agent,
             split_settings(settings)["agent"],
             budget,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archgym.dataset.dataset import Dataset
 from archgym.errors import UsageError
 
-from .options import JsonOption, print_json
+from .options import JsonOption, LimitOption, print_json, problem_spec
 from .progress import StudyBar
-from .tables import make_console, show
+from .tables import key_metrics, make_console, show
+
+if TYPE_CHECKING:
+    from archgym.verification import Verification
 
 app = typer.Typer(help="Cost models that learn from a data set.")
 ProxyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a proxy model.")]
@@ -85,6 +88,81 @@ def score_proxy_model(
         _show_scores(found, f"{title}: {rows[name]:,}")
 
 
+@app.command("verify")
+def verify_proxy_model(
+    folder: ProxyArgument,
+    problem: Annotated[
+        str | None, typer.Option(help="Problem with the objective to search for; default: that of the data.")
+    ] = None,
+    limits: LimitOption = None,
+    top: Annotated[int, typer.Option(help="Best designs of the search on the model to simulate.")] = 20,
+    random: Annotated[int, typer.Option(help="Random designs to simulate.")] = 100,
+    samples: Annotated[int, typer.Option(help="Samples of the search on the model.")] = 10_000,
+    agent: Annotated[str, typer.Option(help="Agent that searches on the model.")] = "genetic",
+    optimistic: Annotated[
+        bool, typer.Option("--expected", help="Search by expected metrics instead of the worse ends of intervals.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of search and random designs.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Search on a model, then simulate the best designs and random ones: what its recommendations are worth."""
+    from archgym.verification import verify
+
+    if limits and problem is None:
+        raise UsageError("--limit: expected --problem with it")
+    spec = None if problem is None else problem_spec(problem, limits=limits)
+    with StudyBar(samples, f"search on {folder}", quiet=as_json) as bar:
+        found = verify(
+            folder,
+            spec,
+            top=top,
+            random=random,
+            samples=samples,
+            agent=agent,
+            pessimistic=not optimistic,
+            seed=seed,
+            on_step=bar.at,
+        )
+    if as_json:
+        print_json(
+            {
+                "proxy": str(folder),
+                "problem": found.problem.spec.label,
+                "scores": found.scores,
+                "designs": verified_rows(found),
+                "regret": found.regret,
+                "verified_regret": found.verified_regret,
+                "optimum_exact": found.exact,
+            }
+        )
+        return
+    for part, title in (("random", f"{random} random designs"), ("top", f"the {found.top} best by the model")):
+        _show_scores(found.scores[part], title)
+    rows = verified_rows(found)[:5]
+    if rows:
+        show(make_console(), "the best by the model, simulated", list(rows[0]), [list(row.values()) for row in rows])
+    feasible = int(found.true.feasible[: found.top].sum())
+    than = "the problem's optimum" if found.exact else "the best design simulated here"
+    typer.echo(f"feasible: {feasible} of the {found.top} best by the model")
+    typer.echo(f"its first choice is {_percent(found.regret)} worse than {than},")
+    typer.echo(f"the best of its {found.top} choices {_percent(found.verified_regret)}")
+
+
+def verified_rows(found: Verification) -> list[dict[str, Any]]:
+    """The best designs by the model: predicted and true reward, true metrics of the objective, parameters."""
+    names = key_metrics(found.problem)
+    return [
+        {
+            "predicted reward": float(found.predicted.reward[i]),
+            "reward": float(found.true.reward[i]),
+            "feasible": bool(found.true.feasible[i]),
+            **{name: float(found.true.metrics[name][i]) for name in names},
+            **found.problem.space.design(found.true.codes[i]),
+        }
+        for i in range(found.top)
+    ]
+
+
 def _scores_json(found: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
     return {"metrics": found, "rows": dict(rows), "splits": list(rows)}
 
@@ -113,4 +191,4 @@ def _show_scores(found: Mapping[str, Mapping[str, float]], title: str) -> None:
 
 
 def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.2f} %"
+    return f"{100 * value:.2f} %" if math.isfinite(value) else "-"

@@ -8,10 +8,7 @@ shared where the original cannot run. Tables are built by ``archgym.suite.tabula
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import ClassVar
 
 from archgym.errors import UsageError
 from archgym.simulator import Seeds, Simulator
@@ -66,7 +63,6 @@ class Tabular(Simulator):
             # Version and options of the original are part of the content.
             version=f"{self.table.simulator} {self.table.version} table {self.table.fingerprint[:16]}",
         )
-        self._sorted = [_sorted_levels(p.levels) if p.numeric else None for p in self.table.space.parameters]
 
     def design_space(self, workload: Workload) -> DesignSpace:
         """The table's space, the same for all its workloads."""
@@ -85,18 +81,4 @@ class Tabular(Simulator):
         return self.table.canonical(codes, workload)
 
     def _simulate(self, designs: Columns, workload: Workload, seeds: Seeds | None) -> Columns:
-        return self.table.look_up(self._codes(designs), workload)
-
-    def _codes(self, designs: Columns) -> Codes:
-        """Codes (n, d) of designs given as a simulator gets them: numeric parameters by value."""
-        parts: list[npt.NDArray[Any]] = []
-        for name, known in zip(self.table.space.names, self._sorted, strict=True):
-            parts.append(designs[name] if known is None else known[1][np.searchsorted(known[0], designs[name])])
-        return np.stack(parts, axis=1)
-
-
-def _sorted_levels(levels: tuple[Level, ...]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Levels (k,) in ascending order, and the index of each."""
-    values = np.array(levels)
-    order = np.argsort(values, kind="stable")
-    return values[order], order
+        return self.table.look_up(self.table.space.from_columns(designs), workload)

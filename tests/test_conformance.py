@@ -11,7 +11,7 @@ from archgym.table_file import write_table
 from archgym.testing import check_agent, check_env, check_parallel_env, check_simulator
 from archgym.workload import load_workload, workload_names
 
-MODELS = [name for name in SIMULATORS.names() if name != "tabular"]  # which is nothing without a table
+MODELS = [name for name in SIMULATORS.names() if name not in ("tabular", "proxy")]  # which are nothing without a file
 SMALL = small_models.MODELS | small_models.POLICIES
 SMALL_SPACE = {"dram": {"space": "archgym-rl"}}
 ENVIRONMENT_WORKLOADS = {"archgym/DRAM-v0": "chstone-mips"}

@@ -15,15 +15,15 @@ FOLDERS = {"archgym": "archgym", "simulators": "archgym.simulators", "agents": "
 # A module may import from its own layer and from those before it. A new kernel module has to be placed here.
 LAYERS = (
     {"errors", "rng", "registry", "config", "kernel", "borrow", "column_names"},
-    {"parameter", "completions", "space", "grouping"},
+    {"parameter", "completions", "space", "restriction", "grouping"},
     {"network", "topology", "landscape", "trace", "trace_files", "trace_json", "workload", "workloads"}
     | {"metrics", "objective", "evaluation", "pareto", "technology", "table", "table_file", "reference_rows"},
     {"simulator", "agent", "wrapper", "proxies"},
-    {"problem", "variant"},
+    {"problem", "variant", "proxied"},
     {"processes"},
     {"spec", "log", "logged_study", "runs", "executor", "evaluator", "influence"},
     {"envs"},
-    {"study", "prior", "suite", "validation", "testing", "dataset"},
+    {"study", "prior", "suite", "validation", "testing", "dataset", "verification"},
 )
 LAYER = {part: i for i, layer in enumerate(LAYERS) for part in layer}
 BELOW_SIMULATOR = {part for part, i in LAYER.items() if i < LAYER["simulator"]}

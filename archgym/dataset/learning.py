@@ -133,6 +133,7 @@ def fit_proxy(
     model = ProxyModel(known.space, kind, seed=seed)
     model.fit(known.table(split.train), maximise=known.maximise, on_step=on_step)
     about = {
+        **_original(dataset),
         "sources": [source.to_dict() for source in dataset.sources.values()],
         "features": list(known.feature_names),
         "rows": {"train": len(split.train), "test": len(split.test)},
@@ -199,6 +200,34 @@ def _of_objective(source: Source, names: Sequence[str]) -> list[str]:
         return list(names)
     wanted = {t.metric for t in objective.terms} | {limit.metric for limit in objective.limits}
     return [name for name in names if name in wanted]
+
+
+def _original(dataset: Dataset) -> dict[str, Any]:
+    """The simulator that a proxy can stand in for, with the true metrics of its baseline; else the reason why not."""
+    sources = list(dataset.sources.values())
+    try:
+        problems = [Problem(source.problem) for source in sources]
+    except ArchGymError as error:
+        return {"why": f"the simulator that was learnt from is not at hand: {error}"}
+    if any(len(problem.workloads) > 1 for problem in problems):
+        return {"why": "learnt from several workloads as one; a proxy stands in for a simulator on one at a time"}
+    if any(source.problem.variant for source in sources):
+        return {"why": "learnt from a variant of a problem, whose levels have other names"}
+    if any(problem.simulator.version != s.simulator_version for problem, s in zip(problems, sources, strict=True)):
+        return {"why": f"learnt from version {sources[0].simulator_version} of the simulator, which is not at hand"}
+    first = problems[0]
+    workloads = [
+        {"name": p.workloads[0].name, "fingerprint": p.workloads[0].fingerprint, "metrics": p.baseline_metrics}
+        for p in problems
+    ]
+    return {
+        "simulator": {
+            "name": first.spec.simulator,
+            "sim": dict(first.spec.sim),
+            "version": first.simulator.version,
+            "workloads": workloads,
+        }
+    }
 
 
 def _is_limit(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,17 @@ class Contexts:
         if done is None or len(done) < len(codes):
             raise BudgetExhausted(f"the budget of {self._budget} samples is spent: {len(codes)} asked", done)
         return done
+
+    def remarks(self, at: npt.NDArray[np.int64], codes: Codes) -> dict[str, npt.NDArray[Any]]:
+        """What the simulator remarks on the designs (n, d), each on its workload ``at`` (n,); names of all of them."""
+        out: dict[str, npt.NDArray[Any]] = {}
+        for i, problem in enumerate(self.problems):
+            rows = np.flatnonzero(at == i)
+            for name, column in problem.remarks(codes[rows]).items() if len(rows) else ():
+                if name not in out:
+                    out[name] = np.empty(len(codes), column.dtype)
+                out[name][rows] = column
+        return out
 
     def close(self) -> None:
         """Close all logs; idempotent."""

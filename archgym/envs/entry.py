@@ -10,6 +10,7 @@ from archgym.errors import UnknownNameError, UsageError
 from archgym.evaluator import Evaluator
 from archgym.log import StudyLog
 from archgym.problem import Problem, ProblemSpec
+from archgym.proxied import proxied
 from archgym.spec import EXTERNAL, StudySpec
 from archgym.workload import is_workload_file
 
@@ -101,6 +102,7 @@ def make_contexts(
     track: str = "grey",
     budget: int | None = None,
     log: str | None = None,
+    proxy: str | None = None,
 ) -> Contexts:
     """What an environment evaluates designs with.
 
@@ -114,8 +116,11 @@ def make_contexts(
         log: folder for a normal study log (agent "external"), which replay and data sets read; with random workloads
             it holds one such folder for each.
 
+        proxy: folder of a proxy model (``archgym proxy fit``) that predicts what the simulator would return; ``info``
+            then holds ``fidelity`` ("proxy"), ``p_feasible``, ``ood`` and ``std.METRIC``.
+
     Raises:
-        UsageError: random workloads that do not share one design space.
+        UsageError: random workloads that do not share one design space, or a proxy of something else.
     """
     drawn = _drawn(workload)
     specs = []
@@ -125,7 +130,8 @@ def make_contexts(
         spec = ProblemSpec(
             simulator, names, objective, aggregate, sim=dict(sim or {}), space=dict(space or {}), limits=chosen
         )
-        specs.append(spec.embedded())
+        spec = spec.embedded()
+        specs.append(spec if proxy is None else proxied(spec, proxy))
     problems = [Problem(spec) for spec in specs]
     own_budget = None if drawn else budget  # several share one
     Contexts([Evaluator(problem, own_budget, track=track) for problem in problems])  # refuses before a log is opened

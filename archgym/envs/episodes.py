@@ -185,4 +185,5 @@ class Episodes:
             out |= {f"metric.{name}": column for name, column in evaluation.metrics.items()}
             for i, name in enumerate(self.contexts.problems[0].constraint_names):
                 out[f"violation.{name}"] = evaluation.violations[:, i]
+            out |= self.contexts.remarks(self._at, evaluation.codes)
         return out

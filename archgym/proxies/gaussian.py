@@ -16,7 +16,6 @@ from .regressor import Regressor
 _TUNED_ON = 400  # rows for the search of hyperparameters, whose cost grows with the cube
 _MOST = 2000  # rows
 _STEPS = 60
-_CHUNK = 4096  # designs that are predicted at once
 
 
 class Gaussian(Regressor):
@@ -29,7 +28,7 @@ class Gaussian(Regressor):
         self.restore({"codes": x.codes[most], "y": y[most], "parameters": tuned.parameters})
 
     def _predict(self, x: Inputs) -> Floats:
-        return np.concatenate([self._process.mean(x.codes[i : i + _CHUNK]) for i in range(0, len(x), _CHUNK)])
+        return self._process.mean(x.codes)
 
     def state(self) -> dict[str, Any]:
         return dict(self._state)

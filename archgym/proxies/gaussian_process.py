@@ -119,6 +119,19 @@ def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -
 
 
 @kernel
+def _means(a: Any, b: Any, tables: Any, product: float, additive: float, weights: Any) -> Any:
+    """Covariances (len(a), len(b)) of designs times weights (len(b),), summed row by row in one order."""
+    n, m = a.shape[0], b.shape[0]
+    out, whole, total, columns = np.zeros(n), np.empty(m), np.empty(m), np.ascontiguousarray(b.T)
+    share = additive / a.shape[1]
+    for i in range(n):
+        _correlate(tables, a, i, columns, m, whole, total)
+        for j in range(m):
+            out[i] += (product * whole[j] + share * total[j]) * weights[j]
+    return out
+
+
+@kernel
 def _covariance(a: Any, tables: Any, product: float, additive: float, noise: float) -> Any:
     """Covariance matrix (n, n) of designs given as codes, with noise on its diagonal; its lower half."""
     n = a.shape[0]
@@ -207,8 +220,12 @@ class GaussianProcess:
         return self
 
     def mean(self, codes: Codes) -> Floats:
-        """Mean (n,), in the units of y: a row of covariances with the data each, nothing that grows with its square."""
-        return np.asarray(self._centre + self._scale * (self._cross(codes) @ (self._inverse.T @ self._weights)))
+        """Mean (n,), in the units of y: the same bits in every batch, and nothing that grows with the square of n."""
+        product, additive = np.exp(2.0 * self.parameters[-3:-1])
+        found = _means(
+            np.ascontiguousarray(codes, np.int64), self._codes, self._tables, product, additive, self._precise
+        )
+        return np.asarray(self._centre + self._scale * found)
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation (n,), in the units of y."""
@@ -240,6 +257,7 @@ class GaussianProcess:
         self._inverse, info = dtrtri(factor, lower=1)
         assert info == 0
         self._weights = self._inverse @ z
+        self._precise = self._inverse.T @ self._weights
 
     def _loss(self, p: Floats, z: Floats) -> tuple[float, Floats]:
         """Negative log posterior of the hyperparameters and its gradient (Rasmussen and Williams, eq. 5.9)."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +18,7 @@ from archgym.space import Codes, DesignSpace
 
 from .auto import MODELS, Auto
 from .conformal import Conformal
+from .forest import Forest
 from .inputs import Encoding, Floats, Inputs
 from .reach import Reach
 from .regressor import Regressor
@@ -59,7 +61,6 @@ class Prediction:
         low, high: name -> (n,) ends of the 90 % interval.
         slacks: constraint -> (n,) expected relative violation.
         p_valid: (n,) probability that the design is possible.
-        ood: (n,) bool: farther from all that was learnt than 99 % of the held-back designs were.
     """
 
     metrics: Mapping[str, Floats]
@@ -67,7 +68,6 @@ class Prediction:
     high: Mapping[str, Floats]
     slacks: Mapping[str, Floats]
     p_valid: Floats
-    ood: Bools
 
 
 class ProxyModel:
@@ -128,7 +128,7 @@ class ProxyModel:
         return self
 
     def predict(self, codes: Codes, features: Floats | None = None) -> Prediction:
-        """Predict canonical designs (n, d), of workloads with features (n, f)."""
+        """Predict canonical designs (n, d), of workloads with features (n, f): the same bits in every batch."""
         x = Inputs.of(codes, features)
         found = {name: output.predict(x) for name, output in self._outputs.items()}
         return Prediction(
@@ -137,13 +137,16 @@ class ProxyModel:
             {name: found[name][2] for name in self.metric_names},
             {name: found[name][0] for name in self.slack_names},
             self._p_valid(x),
-            self._reach.beyond(x),
         )
 
     def knows(self, codes: Codes, features: Floats | None = None) -> Bools:
         """Whether it has learnt from the very designs (n, d)."""
         x = Inputs.of(codes, features)
         return np.asarray(self._reach.distances(x) == 0.0)
+
+    def ood(self, codes: Codes, features: Floats | None = None) -> Bools:
+        """Whether designs (n, d) are farther from all that was learnt than 99 % of the held-back ones were."""
+        return self._reach.beyond(Inputs.of(codes, features))
 
     @property
     def weights(self) -> dict[str, dict[str, float]]:
@@ -167,16 +170,16 @@ class ProxyModel:
             return np.empty(0)
         if isinstance(self._validity, float):
             return np.full(len(x), self._validity)
-        return np.asarray(self._validity.predict_proba(self._encoding.for_trees(x))[:, 1])
+        return np.asarray(expit(self._validity.predict(self._encoding.for_trees(x))))
 
     # ---- exchange ----------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """All that was learnt: numbers, texts, arrays and estimators of scikit-learn."""
+        """All that was learnt: numbers, texts and arrays."""
         return {
             "metrics": list(self.metric_names),
             "slacks": list(self.slack_names),
-            "validity": self._validity,
+            "validity": self._validity if isinstance(self._validity, float) else self._validity.state(),
             "reach": {"places": self._reach.places, "limit": self._reach.limit},
             "outputs": {name: output.state() for name, output in self._outputs.items()},
         }
@@ -184,7 +187,8 @@ class ProxyModel:
     def restore(self, state: Mapping[str, Any]) -> Self:
         """Take over what an equal model learnt."""
         self.metric_names, self.slack_names = tuple(state["metrics"]), tuple(state["slacks"])
-        self._validity = state["validity"]
+        known = state["validity"]
+        self._validity = known if isinstance(known, float) else Forest.restored(known)
         self._reach = Reach(self._encoding).restore(**state["reach"])
         self._outputs = {
             name: _Output.restored(found, KINDS[self.kind](self.space, seed=self.seed))
@@ -243,8 +247,9 @@ class _Output:
         return out
 
 
-def _classifier(x: Floats, valid: Bools, seed: int) -> Any:
+def _classifier(x: Floats, valid: Bools, seed: int) -> Forest | float:
     """A model of validity, or the share of valid rows where one kind is too rare to learn."""
     if min(int(valid.sum()), int((~valid).sum())) < _FEW:
         return float(valid.mean())
-    return HistGradientBoostingClassifier(max_iter=200, random_state=seed, early_stopping=False).fit(x, valid)
+    model = HistGradientBoostingClassifier(max_iter=200, random_state=seed, early_stopping=False)
+    return Forest.of_boosting(model.fit(x, valid))

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from archgym.errors import MissingExtraError
 from archgym.space import DesignSpace
 
+from .forest import Forest
 from .inputs import Encoding, Floats, Inputs
 
 
@@ -43,7 +44,7 @@ class Regressor(ABC):
         """`fit`."""
 
     def predict(self, x: Inputs) -> Floats:
-        """The expected target (n,) of each row."""
+        """The expected target (n,) of each row: the same bits in every batch."""
         return self._predict(x) if len(x) else np.empty(0)
 
     @abstractmethod
@@ -51,7 +52,7 @@ class Regressor(ABC):
         """`predict` of at least one row."""
 
     def state(self) -> dict[str, Any]:
-        """What it has learnt: numbers, texts, arrays and estimators of scikit-learn, nothing else."""
+        """What it has learnt: numbers, texts and arrays, nothing else."""
         return {key: value for key, value in vars(self).items() if key not in ("space", "seed", "encoding")}
 
     def restore(self, state: Mapping[str, Any]) -> Self:
@@ -60,88 +61,109 @@ class Regressor(ABC):
         return self
 
 
-class RandomForest(Regressor):
+class Trees(Regressor):
+    """Base of the models whose prediction is a sum over trees."""
+
+    def _fit(self, x: Inputs, y: Floats) -> None:
+        self._forest = self._grown(self._columns(x), y)
+
+    @abstractmethod
+    def _grown(self, columns: Floats, y: Floats) -> Forest:
+        """The trees that learnt from columns (n, c) and targets (n,)."""
+
+    def _predict(self, x: Inputs) -> Floats:
+        return self._forest.predict(self._columns(x))
+
+    def _columns(self, x: Inputs) -> Floats:
+        return self.encoding.for_trees(x)
+
+    def state(self) -> dict[str, Any]:
+        return self._forest.state()
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        self._forest = Forest.restored(state)
+        return self
+
+
+class RandomForest(Trees):
     """A random forest (L. Breiman, 2001), the model of ArchGym's proxies (S. Krishnan et al., ISCA 2023)."""
 
     trees = 100
 
-    def _fit(self, x: Inputs, y: Floats) -> None:
-        self._model = RandomForestRegressor(self.trees, random_state=self.seed).fit(self.encoding.for_trees(x), y)
+    def _grown(self, columns: Floats, y: Floats) -> Forest:
+        return Forest.of_ensemble(RandomForestRegressor(self.trees, random_state=self.seed).fit(columns, y))
 
-    def _predict(self, x: Inputs) -> Floats:
-        return np.asarray(self._model.predict(self.encoding.for_trees(x)))
+    def _columns(self, x: Inputs) -> Floats:
+        return _single(self.encoding.for_trees(x))
 
 
-class ExtraTrees(Regressor):
+class ExtraTrees(Trees):
     """Extremely randomised trees (P. Geurts, D. Ernst, L. Wehenkel, 2006) that see every level by itself."""
 
     trees = 200
 
-    def _fit(self, x: Inputs, y: Floats) -> None:
+    def _grown(self, columns: Floats, y: Floats) -> Forest:
         model = ExtraTreesRegressor(self.trees, max_features=1.0, random_state=self.seed)
-        self._model = model.fit(self.encoding.dense(x), y)
+        return Forest.of_ensemble(model.fit(columns, y))
 
-    def _predict(self, x: Inputs) -> Floats:
-        return np.asarray(self._model.predict(self.encoding.dense(x)))
+    def _columns(self, x: Inputs) -> Floats:
+        return _single(self.encoding.dense(x))
 
 
-class HistogramBoosting(Regressor):
+class HistogramBoosting(Trees):
     """Gradient-boosted trees over binned columns, of scikit-learn."""
 
-    def _fit(self, x: Inputs, y: Floats) -> None:
-        small = len(x) < 400
-        self._model = HistGradientBoostingRegressor(
+    def _grown(self, columns: Floats, y: Floats) -> Forest:
+        model = HistGradientBoostingRegressor(
             max_iter=600,
             learning_rate=0.05,
-            min_samples_leaf=3 if small else 10,
+            min_samples_leaf=3 if len(y) < 400 else 10,
             random_state=self.seed,
             early_stopping=False,
-        ).fit(self.encoding.for_trees(x), y)
-
-    def _predict(self, x: Inputs) -> Floats:
-        return np.asarray(self._model.predict(self.encoding.for_trees(x)))
+        )
+        return Forest.of_boosting(model.fit(columns, y))
 
 
-class LightGbm(Regressor):
-    """Gradient-boosted trees of LightGBM (extra ``proxy``)."""
+class LightGbm(Trees):
+    """Gradient-boosted trees of LightGBM (extra ``proxy``, to learn; not to predict)."""
 
-    def _fit(self, x: Inputs, y: Floats) -> None:
+    def _grown(self, columns: Floats, y: Floats) -> Forest:
         lightgbm = _lightgbm()
-        self._model: Any = lightgbm.train(
+        model = lightgbm.train(
             {
                 "objective": "regression",
                 "learning_rate": 0.05,
                 "num_leaves": 31,
-                "min_data_in_leaf": 3 if len(x) < 400 else 10,
+                "min_data_in_leaf": 3 if len(y) < 400 else 10,
                 "seed": self.seed,
                 "deterministic": True,
                 "force_row_wise": True,
                 "num_threads": 1,
                 "verbosity": -1,
             },
-            lightgbm.Dataset(self.encoding.for_trees(x), y),
+            lightgbm.Dataset(columns, y),
             600,
         )
-
-    def _predict(self, x: Inputs) -> Floats:
-        return np.asarray(self._model.predict(self.encoding.for_trees(x), num_threads=1))
-
-    def state(self) -> dict[str, Any]:
-        return {"text": self._model.model_to_string()}
-
-    def restore(self, state: Mapping[str, Any]) -> Self:
-        self._model = _lightgbm().Booster(model_str=state["text"])
-        return self
+        return Forest.of_lightgbm(model.model_to_string())
 
 
 class Additive(Regressor):
     """Main effects alone: one number for each level of each parameter, by ridge regression. A baseline."""
 
     def _fit(self, x: Inputs, y: Floats) -> None:
-        self._model = Ridge(alpha=1e-2).fit(self.encoding.one_hot(x), y)
+        model = Ridge(alpha=1e-2).fit(self.encoding.one_hot(x), y)
+        self._intercept, self._effects = float(model.intercept_), np.asarray(model.coef_)
 
     def _predict(self, x: Inputs) -> Floats:
-        return np.asarray(self._model.predict(self.encoding.one_hot(x)))
+        out = np.full(len(x), self._intercept)
+        for effect, column in zip(self._effects, self.encoding.one_hot(x).T, strict=True):
+            out += effect * column  # one by one: a matrix product may round otherwise in another batch
+        return out
+
+
+def _single(columns: Floats) -> Floats:
+    """As scikit-learn's trees see numbers: in single precision."""
+    return columns.astype(np.float32).astype(np.float64)
 
 
 def _lightgbm() -> Any:

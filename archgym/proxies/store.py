@@ -1,6 +1,6 @@
 """Proxy models on disk: ``proxy.json`` says what it is, ``models.skops`` holds what was learnt.
 
-Nothing is unpickled: skops restores estimators of scikit-learn, arrays, numbers and texts, and no other type is let in.
+Nothing is unpickled: skops restores arrays, numbers and texts, and no other type is let in.
 """
 
 from __future__ import annotations
@@ -17,18 +17,8 @@ from archgym.space import DesignSpace
 
 from .model import ProxyModel
 
-FORMAT = 1
+FORMAT = 2
 HEADER, MODELS = "proxy.json", "models.skops"
-# What estimators of scikit-learn are made of, beside the types that skops lets in anyway.
-_TRUSTED = (
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-)
 
 
 def save_proxy(folder: str | Path, model: ProxyModel, about: Mapping[str, Any]) -> None:
@@ -58,7 +48,7 @@ def save_proxy(folder: str | Path, model: ProxyModel, about: Mapping[str, Any]) 
 
 
 def load_proxy(folder: str | Path) -> tuple[ProxyModel, dict[str, Any]]:
-    """A model and what ``about`` said.
+    """A model, and what ``about`` said with the ``sha256`` of what was learnt.
 
     Raises:
         UsageError: no proxy, one that is damaged or was altered, or one of another format.
@@ -85,10 +75,13 @@ def load_proxy(folder: str | Path) -> tuple[ProxyModel, dict[str, Any]]:
             f"{path / MODELS} is damaged or was altered: it is not what {HEADER} names; fit the proxy again"
         )
     io = _skops()
-    if strange := set(io.get_untrusted_types(data=content)) - set(_TRUSTED):
+    if strange := io.get_untrusted_types(data=content):
         raise UsageError(f"{path / MODELS} holds types that no proxy has: {', '.join(sorted(strange))}")
     model = ProxyModel(DesignSpace.from_dict(header["space"]), header["kind"], seed=header["seed"])
-    return model.restore(io.loads(content, trusted=list(_TRUSTED))), header["about"]
+    return model.restore(io.loads(content)), {
+        **header["about"],
+        "sha256": header["sha256"],
+    }
 
 
 def _skops() -> Any:

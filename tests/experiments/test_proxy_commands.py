@@ -85,3 +85,32 @@ def test_wrong_usage_is_one_line(folder, capsys, monkeypatch, arguments, text):
     assert text in err
     assert err.count("\n") == 1
     assert not Path("new").exists()
+
+
+def test_verify_simulates_what_the_model_recommends(folder, capsys):
+    common = ("proxy", "verify", folder / "model", "--samples", 300, "--random", 30, "--top", 5)
+    status, out, err = call(capsys, *common)
+    assert (status, err) == (0, "")
+    assert "30 random designs" in out
+    assert "the 5 best by the model" in out
+    assert "worse than the best design simulated here" in out
+    status, out, _ = call(capsys, *common, "--json", "--expected", "--problem", "systolic/alexnet/latency")
+    found = json.loads(out)
+    assert status == 0
+    assert len(found["designs"]) == 5
+    assert found["problem"] == "systolic/alexnet/latency"
+    assert found["verified_regret"] <= found["regret"]
+    status, _, err = call(capsys, *common, "--problem", "systolic/vgg16/edp")
+    assert status == 2
+    assert "has learnt workload alexnet" in err
+
+
+def test_run_on_a_proxy(folder, capsys):
+    arguments = ("run", "systolic/alexnet/edp", "--proxy", folder / "model", "--budget", 40, "--out", folder / "run")
+    status, out, _ = call(capsys, *arguments, "--json")
+    assert status == 0
+    assert json.loads(out)["samples"] == 40
+    assert call(capsys, "replay", folder / "run")[0] == 0
+    status, _, err = call(capsys, "run", "systolic/vgg16/edp", "--proxy", folder / "model", "--budget", 40)
+    assert status == 2
+    assert "has learnt workload alexnet" in err

@@ -93,9 +93,8 @@ def test_what_was_learnt_survives_storage_without_code(kind):
     y = interacting(codes)
     model = KINDS[kind](SPACE).fit(inputs(codes[:60]), y[:60])
     content = skops.io.dumps(model.state())
-    strange = skops.io.get_untrusted_types(data=content)
-    assert all(name.startswith("sklearn.") for name in strange)
-    again = KINDS[kind](SPACE).restore(skops.io.loads(content, trusted=strange))
+    assert skops.io.get_untrusted_types(data=content) == []
+    again = KINDS[kind](SPACE).restore(skops.io.loads(content))
     np.testing.assert_array_equal(again.predict(inputs(codes)), model.predict(inputs(codes)))
 
 
