@@ -147,6 +147,7 @@ WRAPPERS = Registry(
     {
         "dedup": "archgym.agents.dedup_wrapper:DedupWrapper",
         "penalty": "archgym.agents.penalty_wrapper:PenaltyWrapper",
+        "surrogate": "archgym.agents.surrogate_wrapper:SurrogateWrapper",
     },
 )
 AGENTS = Registry(

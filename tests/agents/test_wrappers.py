@@ -17,6 +17,8 @@ from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
 from archgym.experiments.cli import main
 from archgym.experiments.planned_runs import words
+from archgym.pareto import front
+from archgym.problem import Problem, ProblemSpec
 from archgym.processes import check_importable
 from archgym.registry import AGENTS, WRAPPERS
 from archgym.spec import StudySpec
@@ -365,11 +367,84 @@ def test_an_agent_that_climbs_the_reward_is_not_misled():
     assert bare.ask(1).tolist() == [[3, 0, 0, 0]]
 
 
+# ---- surrogate -----------------------------------------------------------------------------
+
+
+class Shuffled(Stubborn):
+    """All designs in a random order; told nothing that it could use."""
+
+    def ask(self, n):
+        if not hasattr(self, "order"):
+            self.order = list(np.random.default_rng(0).permutation(toys.SPACE.size))
+        taken, self.order = self.order[:n], self.order[n:]
+        return toys.SPACE.unrank(taken)
+
+
+def test_a_model_picks_the_best_of_many_proposals():
+    """Latency is 16 / (a b): a sum of logarithms, of which thirty designs tell enough. From 100 proposals, which are
+    more than half of the space, it picks designs among the fastest; the agent itself would go on at random."""
+    problem = toys.problem(objective="latency")
+    agent = make(f"surrogate({here(Shuffled)})", problem, **{"surrogate.random": 0, "surrogate.optimism": 0.0})
+    agent.tell(problem.evaluate(agent.ask(30)))
+    chosen = problem.evaluate(agent.ask(10))
+    everything = problem.evaluate(np.concatenate(list(problem.space.enumerate())))
+    good = np.quantile(everything.reward[everything.feasible], 0.75)
+    assert (chosen.reward[chosen.feasible] >= good).sum() >= 7
+    assert len(np.unique(chosen.codes, axis=0)) == 10
+
+
+def test_only_samples_are_told_and_the_others_wait():
+    problem = toys.problem(objective="latency")
+    agent = make(f"surrogate({here(Shuffled)})", problem, **{"surrogate.random": 0})
+    for _ in range(4):
+        agent.tell(problem.evaluate(agent.ask(5)))
+    assert [len(told) for told in agent.inner.told] == [5, 5, 5, 5]
+    assert len(agent.inner.order) == toys.SPACE.size - 5 - 5 - 50 - 50  # two asks before there is a model
+    history = np.concatenate([told.codes for told in agent.inner.told])
+    keys = problem.space.keys(problem.space.canonical(history))
+    assert len(np.unique(keys[10:])) == 10  # the model picks nothing twice
+    agent.inner.order = []
+    assert len(agent.ask(5)) == 5  # from those that wait
+
+
+def test_a_model_that_ranks_by_chance_has_no_say():
+    """Rewards that have nothing to do with the design: after twenty picks the ranks agree by chance alone."""
+    problem, random = toys.problem(objective="latency"), np.random.default_rng(0)
+    agent = make(f"surrogate({here(Shuffled)})", problem, track="scalar", **{"surrogate.proposals": 3})
+    plain = []
+    for _ in range(40):
+        before = len(agent.inner.order) if hasattr(agent.inner, "order") else toys.SPACE.size
+        codes = agent.ask(1)
+        plain.append(before - len(agent.inner.order) == 1)
+        told = problem.evaluate(codes).scalar()
+        told.reward[:] = random.normal(size=1)
+        told.feasible[:] = True
+        agent.tell(told)
+        if not agent.inner.order:
+            break
+    assert all(plain[:10])  # no model yet
+    assert not any(plain[10:30])  # no record yet
+    assert sum(plain[30:]) >= 5
+
+
+def test_a_trade_off_is_searched_in_many_directions():
+    problem = Problem(ProblemSpec("systolic", ("alexnet",), "pareto:latency,area"))
+    found = {name: search(make(name, problem, 80, 4), problem, 80, 4) for name in ("genetic", "surrogate(genetic)")}
+    sizes = {name: len(front(np.where(h.feasible[:, None], h.values, np.nan))) for name, h in found.items()}
+    assert sizes["surrogate(genetic)"] > sizes["genetic"]
+
+
+def test_wrong_hyperparameters_of_surrogate():
+    for name, value in (("proposals", 0), ("initial", 0), ("optimism", -1.0), ("trust", 2.0), ("rows", 5)):
+        with pytest.raises(UsageError, match="surrogate: expected proposals and initial from 1"):
+            make("surrogate(genetic)", **{f"surrogate.{name}": value})
+
+
 # ---- the contract --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("inner", ["random-walk", "annealing", "cmaes"])
-@pytest.mark.parametrize("wrapper", ["dedup", "penalty"])
+@pytest.mark.parametrize("wrapper", ["dedup", "penalty", "surrogate"])
 def test_wrapped_agents_keep_the_contract(wrapper, inner):
     check_agent(f"{wrapper}({inner})")
 
