@@ -134,6 +134,7 @@ SIMULATORS = Registry(
         "accelerator": "archgym.simulators.accelerator.simulator:Accelerator",
         "mapping": "archgym.simulators.accelerator.mapping_simulator:MappingSearch",
         "codesign": "archgym.simulators.accelerator.codesign:CoDesign",
+        "roofline": "archgym.simulators.accelerator.roofline:Roofline",
         "systolic": "archgym.simulators.systolic.simulator:Systolic",
         "dram": "archgym.simulators.dram.simulator:Dram",
         "proxy": "archgym.simulators.proxy:Proxy",

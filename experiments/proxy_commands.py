@@ -34,6 +34,9 @@ def fit_proxy_model(
     source: Annotated[
         list[str] | None, typer.Option(help="Only rows of this source, by its id in the card (repeatable).")
     ] = None,
+    lower: Annotated[
+        str | None, typer.Option(help="Cheaper simulator of the same designs, whose error is learnt: roofline.")
+    ] = None,
     test: Annotated[float, typer.Option(help="Share of the rows that is held back for the scores.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
     as_json: JsonOption = False,
@@ -49,7 +52,7 @@ def fit_proxy_model(
         data = data.where(source=source)
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",")]
     with StudyBar(1, f"fit {out}", quiet=as_json) as bar:
-        fitted, about = fit_proxy(data, kind=model, metrics=wanted, test=test, seed=seed, on_step=bar.at)
+        fitted, about = fit_proxy(data, kind=model, metrics=wanted, lower=lower, test=test, seed=seed, on_step=bar.at)
     save_proxy(out, fitted, about)
     if as_json:
         print_json({"proxy": str(out), **_scores_json(about["scores"], about["rows"])})
@@ -72,10 +75,13 @@ def score_proxy_model(
     import numpy as np
 
     from archgym.dataset.learning import lessons, score
+    from archgym.proxies.lower import LowerFidelity
     from archgym.proxies.store import load_proxy
 
     model, about = load_proxy(folder)
-    known = lessons(Dataset(data), list(model.metric_names))
+    lower = about["lower"]
+    beside = None if lower is None else LowerFidelity.from_dict(lower)
+    known = lessons(Dataset(data), list(model.metric_names), beside)
     whole = score(model, known)  # refuses designs of another space
     new = np.flatnonzero(~model.knows(known.codes, known.features))
     splits = {"all": whole, "new": score(model, known, new) if len(new) else {}}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from archgym import config as configs
 from archgym.errors import UsageError
+from archgym.proxies.lower import LowerFidelity
 from archgym.proxies.model import Prediction
 from archgym.proxies.store import load_proxy
 from archgym.registry import SIMULATORS
@@ -81,6 +82,8 @@ class Proxy(Simulator):
                 f"{self.config.model} was learnt from {learnt['name']} version {learnt['version']}, this is version "
                 f"{self.original.version}: fit it again"
             )
+        lower = about.get("lower")
+        self._lower = None if lower is None else LowerFidelity.from_dict(lower)
         self._features: tuple[str, ...] = tuple(about["features"])
         self._baselines: Mapping[str, Mapping[str, float]] = {
             w["fingerprint"]: w["metrics"] for w in learnt["workloads"]
@@ -129,7 +132,7 @@ class Proxy(Simulator):
         learnt, known, exact = self._learnt(self.design_space(workload).check(codes), workload)
         rows = np.flatnonzero(known)
         x, features = learnt[rows], self._rows(len(rows), workload)
-        found = self.model.predict(x, features)
+        found = self._predicted(x, workload)
         out = {
             "fidelity": np.full(len(codes), "proxy", object),
             "p_feasible": _spread(found.p_valid, rows, len(codes), 0.0),
@@ -147,7 +150,7 @@ class Proxy(Simulator):
         codes = self.design_space(workload).from_columns(designs)
         learnt, known, exact = self._learnt(codes, workload)
         rows = np.flatnonzero(known)
-        found = self.model.predict(learnt[rows], self._rows(len(rows), workload))
+        found = self._predicted(learnt[rows], workload)
         impossible = _spread(found.p_valid, rows, len(codes), 1.0) < (_SURE if self.config.pessimistic else 0.5)
         if self.config.pessimistic:
             known[rows] &= ~self.model.ood(learnt[rows], self._rows(len(rows), workload))
@@ -190,6 +193,11 @@ class Proxy(Simulator):
             baseline = space.canonical(space.encode([self.baseline(workload)]))
             exact = np.all(canonical == self.canonical(baseline, workload), axis=1)
         return learnt, known, exact
+
+    def _predicted(self, learnt: Codes, workload: Workload) -> Prediction:
+        """What the model says of designs (n, d) as it knows them."""
+        lower = None if self._lower is None else self._lower.columns(learnt, self.model.space, workload)
+        return self.model.predict(learnt, self._rows(len(learnt), workload), lower)
 
     def _rows(self, n: int, workload: Workload) -> npt.NDArray[np.float64] | None:
         """The workload's features (n, f), as many as the model asks for."""

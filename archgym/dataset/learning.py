@@ -13,6 +13,7 @@ from archgym.column_names import matching
 from archgym.errors import ArchGymError, UnknownNameError, UsageError
 from archgym.problem import Problem
 from archgym.proxies.inputs import Floats
+from archgym.proxies.lower import LowerFidelity
 from archgym.proxies.model import ProxyModel, Table
 from archgym.proxies.scores import scores
 from archgym.space import Codes, DesignSpace
@@ -40,6 +41,7 @@ class Lessons:
         metrics: names of those to learn.
         slacks: names of the constraints to learn.
         maximise: metrics of which more is better.
+        lower: metric -> (n,) what a lower fidelity says of the designs; {} without one.
     """
 
     frame: pd.DataFrame
@@ -50,6 +52,7 @@ class Lessons:
     metrics: tuple[str, ...]
     slacks: tuple[str, ...]
     maximise: tuple[str, ...]
+    lower: Mapping[str, Floats]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -64,10 +67,11 @@ class Lessons:
             {name: part[f"violation.{name}"].to_numpy(np.float64) for name in self.slacks},
             self.features[rows],
             groups(part),
+            {name: column[rows] for name, column in self.lower.items()},
         )
 
 
-def lessons(dataset: Dataset, metrics: Sequence[str] | None = None) -> Lessons:
+def lessons(dataset: Dataset, metrics: Sequence[str] | None = None, lower: LowerFidelity | None = None) -> Lessons:
     """What can be learnt from a data set.
 
     Args:
@@ -75,6 +79,7 @@ def lessons(dataset: Dataset, metrics: Sequence[str] | None = None) -> Lessons:
             features.
         metrics: names or patterns; None is those that the problem's objective and limits are made of, or all if the
             simulator is not at hand.
+        lower: a lower fidelity, whose metrics of the same names go with every row.
 
     Raises:
         UsageError: no rows, several spaces or configurations, or workloads without features.
@@ -91,15 +96,17 @@ def lessons(dataset: Dataset, metrics: Sequence[str] | None = None) -> Lessons:
     if not len(frame):
         raise UsageError(f"{dataset.folder}: expected rows to learn from, got none")
     features, feature_names = _features(frame, dataset.sources)
+    codes = first.space.unrank(frame["design"].to_numpy())
     return Lessons(
         frame,
         first.space,
-        first.space.unrank(frame["design"].to_numpy()),
+        codes,
         features,
         feature_names,
         tuple(wanted),
         tuple(slacks),
         tuple(n for n in wanted if first.metrics[n].maximise),
+        {} if lower is None else _lower(lower, frame, codes, dataset.sources, wanted),
     )
 
 
@@ -108,6 +115,7 @@ def fit_proxy(
     *,
     kind: str = "auto",
     metrics: Sequence[str] | None = None,
+    lower: str | None = None,
     test: float = 0.2,
     seed: int = 0,
     on_step: Callable[[int, int], None] | None = None,
@@ -118,6 +126,7 @@ def fit_proxy(
         dataset: see `lessons`.
         kind: of the model (``archgym.proxies.model.KINDS``).
         metrics: see `lessons`.
+        lower: name of a cheaper simulator of the same designs, whose error is learnt (``archgym.proxies.lower``).
         test: share of the rows that is held back.
         seed: of the split and of the model.
         on_step: called with (regressions done, regressions in all).
@@ -128,7 +137,10 @@ def fit_proxy(
     Raises:
         UsageError: nothing to learn from.
     """
-    known = lessons(dataset, metrics)
+    beside = None
+    if lower is not None:
+        beside = LowerFidelity.beside(lower, Problem(next(iter(dataset.sources.values())).problem).simulator)
+    known = lessons(dataset, metrics, beside)
     split = leak_free(known.frame, test, seed=seed)
     model = ProxyModel(known.space, kind, seed=seed)
     model.fit(known.table(split.train), maximise=known.maximise, on_step=on_step)
@@ -136,6 +148,7 @@ def fit_proxy(
         **_original(dataset),
         "sources": [source.to_dict() for source in dataset.sources.values()],
         "features": list(known.feature_names),
+        "lower": None if beside is None else beside.to_dict(),
         "rows": {"train": len(split.train), "test": len(split.test)},
         "test_designs": split.digest,
         "weights": model.weights,
@@ -156,7 +169,8 @@ def score(model: ProxyModel, known: Lessons, rows: Rows | None = None) -> dict[s
             f"proxy: expected designs of its own space ({', '.join(model.space.names)}), got another one ({theirs})"
         )
     rows = np.arange(len(known)) if rows is None else rows
-    found = model.predict(known.codes[rows], known.features[rows])
+    lower = {name: column[rows] for name, column in known.lower.items()}
+    found = model.predict(known.codes[rows], known.features[rows], lower)
     out = {}
     for name in model.metric_names:
         if f"metric.{name}" not in known.frame:
@@ -191,6 +205,24 @@ def _features(frame: pd.DataFrame, sources: Mapping[str, Source]) -> tuple[Float
     table = np.array([[s.features[n] for n in names] for s in sources.values()]).reshape(len(sources), len(names))
     place = {key: i for i, key in enumerate(sources)}
     return table[[place[key] for key in frame["source"].tolist()]], tuple(names)
+
+
+def _lower(
+    lower: LowerFidelity, frame: pd.DataFrame, codes: Codes, sources: Mapping[str, Source], wanted: Sequence[str]
+) -> dict[str, Floats]:
+    """Metric -> (n,) what the lower fidelity says of the designs, of those metrics that it has."""
+    names = [m.name for m in lower.simulator.metrics if m.name in wanted]
+    out = {name: np.full(len(frame), np.nan) for name in names}
+    if not names:
+        raise UsageError(f"lower fidelity {lower.name}: expected one of {', '.join(wanted)}, it has none of them")
+    for key, source in sources.items():
+        problem, rows = Problem(source.problem), np.flatnonzero(frame["source"].to_numpy() == key)
+        if len(problem.workloads) > 1:
+            raise UsageError(f"lower fidelity {lower.name}: expected single workloads, got {source.workload}")
+        found = lower.columns(codes[rows], source.space, problem.workloads[0])
+        for name in names:
+            out[name][rows] = found[name]
+    return out
 
 
 def _of_objective(source: Source, names: Sequence[str]) -> list[str]:

@@ -42,6 +42,8 @@ class Table:
         slacks: constraint -> (n,) relative violation.
         features: (n, f) of the workloads; None where all rows have the same.
         groups: (n,) rows that may not be parted (see ``archgym.dataset.splits.groups``).
+        lower: metric -> (n,) what a lower fidelity says, positive where it says something: metrics that are positive
+            too are then learnt as its error.
     """
 
     codes: Codes
@@ -50,6 +52,7 @@ class Table:
     slacks: Mapping[str, Floats] = field(default_factory=dict)
     features: Floats | None = None
     groups: npt.NDArray[np.int64] | None = None
+    lower: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,17 +123,32 @@ class ProxyModel:
         for i, (name, column) in enumerate(todo):
             usable = np.isfinite(column) & (table.valid if name in table.metrics else True)
             output = _Output(name in table.metrics and bool((column[usable] > 0).all()), name in maximise)
+            if output.log and name in table.lower:
+                output.residual = True
+                usable &= table.lower[name] > 0
             train, held = usable & ~calibrate, usable & calibrate
             regressor = KINDS[self.kind](self.space, seed=self.seed)
-            self._outputs[name] = output.fit(regressor, x.take(train), column[train], x.take(held), column[held])
+            offset = output.offset(table.lower.get(name), len(column))
+            output.fit(regressor, x.take(train), column[train], offset[train])
+            self._outputs[name] = output.calibrate(x.take(held), column[held], offset[held])
             if on_step is not None:
                 on_step(i + 1, len(todo))
         return self
 
-    def predict(self, codes: Codes, features: Floats | None = None) -> Prediction:
-        """Predict canonical designs (n, d), of workloads with features (n, f): the same bits in every batch."""
-        x = Inputs.of(codes, features)
-        found = {name: output.predict(x) for name, output in self._outputs.items()}
+    def predict(
+        self, codes: Codes, features: Floats | None = None, lower: Mapping[str, Floats] | None = None
+    ) -> Prediction:
+        """Predict canonical designs (n, d): the same bits in every batch.
+
+        Args:
+            codes: of the designs.
+            features: (n, f) of their workloads.
+            lower: metric -> (n,) of the lower fidelity, for those in ``residual_names``.
+        """
+        x, beside = Inputs.of(codes, features), lower or {}
+        if missing := [name for name in self.residual_names if name not in beside]:
+            raise UsageError(f"proxy: expected what the lower fidelity says of {', '.join(missing)}")
+        found = {name: o.predict(x, o.offset(beside.get(name), len(x))) for name, o in self._outputs.items()}
         return Prediction(
             {name: found[name][0] for name in self.metric_names},
             {name: found[name][1] for name in self.metric_names},
@@ -147,6 +165,11 @@ class ProxyModel:
     def ood(self, codes: Codes, features: Floats | None = None) -> Bools:
         """Whether designs (n, d) are farther from all that was learnt than 99 % of the held-back ones were."""
         return self._reach.beyond(Inputs.of(codes, features))
+
+    @property
+    def residual_names(self) -> list[str]:
+        """Metrics that were learnt as the error of a lower fidelity."""
+        return [name for name, output in self._outputs.items() if output.residual]
 
     @property
     def weights(self) -> dict[str, dict[str, float]]:
@@ -203,28 +226,42 @@ class _Output:
     Args:
         log: whether it is predicted by its logarithm.
         maximise: whether the best are the largest.
+
+    Attributes:
+        residual: whether a lower fidelity's logarithm is to be added to what was learnt.
     """
 
     regressor: Regressor | None = None
     constant: float = np.nan  # without a regressor: the only value that was seen, or NaN if none was
 
-    def __init__(self, log: bool, maximise: bool) -> None:
-        self.log, self.maximise = log, maximise
+    def __init__(self, log: bool, maximise: bool, residual: bool = False) -> None:
+        self.log, self.maximise, self.residual = log, maximise, residual
 
-    def fit(self, regressor: Regressor, x: Inputs, y: Floats, held: Inputs, truth: Floats) -> Self:
-        targets = np.log(y) if self.log else y
-        if len(np.unique(y)) < 2:
+    def offset(self, lower: Floats | None, n: int) -> Floats:
+        """What has to be added (n,) to what is learnt."""
+        if not self.residual:
+            return np.zeros(n)
+        assert lower is not None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(lower)
+
+    def fit(self, regressor: Regressor, x: Inputs, y: Floats, offset: Floats) -> None:
+        """Learn from rows (n,) that have the number."""
+        targets = (np.log(y) if self.log else y) - offset
+        if len(np.unique(targets)) < 2:
             self.constant = float(targets[0]) if len(y) else np.nan
         else:
             self.regressor = regressor.fit(x, targets)
-        predicted = self._raw(held)
+
+    def calibrate(self, held: Inputs, truth: Floats, offset: Floats) -> Self:
+        """Find intervals from rows (n,) that it has not learnt from."""
         actual = np.log(truth) if self.log else truth
-        self.interval = Conformal.of_residuals(predicted, actual, maximise=self.maximise)
+        self.interval = Conformal.of_residuals(self._raw(held) + offset, actual, maximise=self.maximise)
         return self
 
-    def predict(self, x: Inputs) -> tuple[Floats, Floats, Floats]:
+    def predict(self, x: Inputs, offset: Floats) -> tuple[Floats, Floats, Floats]:
         """Expected value (n,) of each row, and the ends of its interval."""
-        middle = self._raw(x)
+        middle = self._raw(x) + offset
         width = self.interval.widths(middle)
         if self.log:
             return np.exp(middle), np.exp(middle - width), np.exp(middle + width)
@@ -235,13 +272,13 @@ class _Output:
 
     def state(self) -> dict[str, Any]:
         learnt = None if self.regressor is None else self.regressor.state()
-        scalars = {"log": self.log, "maximise": self.maximise, "constant": self.constant}
+        scalars = {"log": self.log, "maximise": self.maximise, "residual": self.residual, "constant": self.constant}
         return {**scalars, "interval": self.interval.state(), "regressor": learnt}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any], regressor: Regressor) -> _Output:
         """The output that ``state`` described."""
-        out = cls(state["log"], state["maximise"])
+        out = cls(state["log"], state["maximise"], state["residual"])
         out.constant, out.interval = state["constant"], Conformal(**state["interval"])
         out.regressor = None if state["regressor"] is None else regressor.restore(state["regressor"])
         return out
