@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +52,7 @@ def fit_proxy_model(
     data = Dataset(dataset)
     if source:
         data = data.where(source=source)
-    wanted = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    wanted = None if metrics is None else _listed(metrics)
     with StudyBar(1, f"fit {out}", quiet=as_json) as bar:
         fitted, about = fit_proxy(data, kind=model, metrics=wanted, lower=lower, test=test, seed=seed, on_step=bar.at)
     save_proxy(out, fitted, about)
@@ -152,6 +154,57 @@ def verify_proxy_model(
     typer.echo(f"feasible: {feasible} of the {found.top} best by the model")
     typer.echo(f"its first choice is {_percent(found.regret)} worse than {than},")
     typer.echo(f"the best of its {found.top} choices {_percent(found.verified_regret)}")
+
+
+@app.command("study")
+def study_proxies(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")],
+    out: Annotated[Path, typer.Option(help="Folder of tables and pictures.")],
+    rows: Annotated[str, typer.Option(help="Numbers of rows to learn from.")] = "100,500,1560",
+    models: Annotated[str, typer.Option(help="Kinds of models.")] = "auto,random-forest,additive,nearest",
+    metrics: Annotated[str | None, typer.Option(help="Metrics or patterns; default: those of the objective.")] = None,
+    lower: Annotated[str | None, typer.Option(help="Cheaper simulator of the same designs: roofline.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often, each with another split and draw.")] = 3,
+    test: Annotated[float, typer.Option(help="Share of the rows that is held back.")] = 0.4,
+    split: Annotated[str, typer.Option(help="leak-free, or random as the predecessor's.")] = "leak-free",
+    by_agent: Annotated[
+        bool, typer.Option("--by-agent", help="Also learn the rows of each agent alone, against as many of all.")
+    ] = False,
+    speed: Annotated[bool, typer.Option("--speed", help="Also take the time of models and simulator.")] = False,
+) -> None:
+    """Learning curves on a data set: error by model, by number of rows, and by whose rows were learnt."""
+    from archgym.problem import Problem
+
+    from .proxy_figures import draw_curves, draw_sources
+    from .proxy_report import write_report
+    from .proxy_study import Curves, known_rows, learning_curves, source_curves, speeds
+
+    plan = Curves(_whole_numbers(rows), tuple(_listed(models)), tuple(range(seeds)), test, split)
+    data = Dataset(dataset)
+    known = known_rows(data, None if metrics is None else _listed(metrics), lower)
+    problem = Problem(data.source.problem)
+    label = f"{problem.spec.label}, {len(known):,} rows, {split} split" + (f", beside {lower}" if lower else "")
+    with StudyBar(1, f"study {dataset}") as bar:
+        curves = learning_curves(known, plan, bar.at)
+        sources = source_curves(known, problem, plan, on_step=bar.at) if by_agent else None
+    times = speeds(known, problem, plan.models, max(plan.rows)) if speed else None
+    out.mkdir(parents=True, exist_ok=True)
+    draw_curves(out / "curves.png", curves, label)
+    if sources is not None:
+        draw_sources(out / "sources.png", sources, label)
+    write_report(out, label, shlex.join(["archgym", *sys.argv[1:]]), curves, sources, times)
+    typer.echo(f"written to {out}: README.md, tables and pictures")
+
+
+def _listed(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in _listed(text))
+    except ValueError:
+        raise UsageError(f"--rows: expected whole numbers such as 100,500, got '{text}'") from None
 
 
 def verified_rows(found: Verification) -> list[dict[str, Any]]:

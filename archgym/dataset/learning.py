@@ -33,7 +33,7 @@ class Lessons:
     """The rows of a data set as a proxy sees them: every design of a source once.
 
     Attributes:
-        frame: ``source``, ``design``, ``valid``, ``metric.*``, ``violation.*``.
+        frame: ``source``, ``design``, ``agent``, ``valid``, ``metric.*``, ``violation.*``.
         space: of the designs.
         codes: (n, d) canonical.
         features: (n, f) of the workload of each row; f is 0 with one source.
@@ -91,7 +91,7 @@ def lessons(dataset: Dataset, metrics: Sequence[str] | None = None, lower: Lower
     names = [n for n in first.metrics if all(n in s.metrics for s in sources)]
     wanted = _of_objective(first, names) if metrics is None else matching(metrics, names)
     slacks = [n for n in first.constraints if all(n in s.constraints for s in sources) and not _is_limit(n)]
-    columns = ["source", "design", "valid", "metric.*"] + [f"violation.{name}" for name in slacks]
+    columns = ["source", "design", "agent", "valid", "metric.*"] + [f"violation.{name}" for name in slacks]
     frame = dataset.frame(columns).drop_duplicates(["source", "design"], ignore_index=True)
     if not len(frame):
         raise UsageError(f"{dataset.folder}: expected rows to learn from, got none")
