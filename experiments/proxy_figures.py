@@ -53,4 +53,4 @@ def _panel(ax: Axes, table: pd.DataFrame, by: str, heading: str) -> None:
     plain_log_axis(ax.yaxis, 1.5)
     ax.set_xlabel("rows learnt")
     ax.set_ylabel("MAPE [%]")
-    ax.set_title(heading)
+    ax.set_title(heading, fontsize=8.0)

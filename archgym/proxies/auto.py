@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
+from scipy.optimize import linprog
+from scipy.sparse import coo_array, hstack, vstack
 from scipy.stats import kendalltau
 
 from archgym import rng
@@ -19,7 +20,7 @@ from .mlp import Mlp
 from .nearest import Nearest
 from .regressor import Additive, ExtraTrees, HistogramBoosting, LightGbm, RandomForest, Regressor
 
-_NEAR = 0.05  # of the best rank correlation: what ranks worse has no say
+_NEAR = 0.15  # of the best rank correlation: what ranks worse has no say
 _LEAST = 0.02  # weight below which a model is left out
 _MANY = 3000  # rows from which a network is tried, and one fold tells enough
 
@@ -39,10 +40,11 @@ MODELS: Mapping[str, type[Regressor]] = {
 class Auto(Regressor):
     """A convex combination of the models that rank held-back designs best.
 
-    Every candidate predicts rows that it has not seen (five folds, or one of a fifth of many rows; rows of equal
-    target on one side). Those whose Kendall correlation comes near the best one's are combined with the non-negative
-    weights that fit the held-back targets best (L. Breiman, "Stacked Regressions", 1996), and learn again from all
-    rows.
+    Every candidate predicts rows that it has not seen (five folds, or one of a fifth of many rows; equal designs on one
+    side). Those whose Kendall correlation comes near the best one's are combined with the weights, none negative and 1
+    in sum, whose mean absolute error on the held-back targets is least, and learn again from all rows (stacking: L.
+    Breiman, "Stacked Regressions", 1996, who minimised squares; here targets are logarithms, and a few designs that no
+    model sees coming would decide a sum of squares).
 
     Attributes:
         rank_correlation: candidate -> Kendall's tau on held-back rows.
@@ -59,10 +61,7 @@ class Auto(Regressor):
         self.rank_correlation = {name: _tau(column[seen], y[seen]) for name, column in found.items()}
         best = max(self.rank_correlation.values())
         kept = [name for name, tau in self.rank_correlation.items() if tau >= best - _NEAR]
-        shares, _ = nnls(
-            np.stack([found[name][seen] for name in kept], axis=1) - y[seen].mean(), y[seen] - y[seen].mean()
-        )
-        shares = shares / shares.sum() if shares.sum() > 0 else np.eye(len(kept))[0]
+        shares = _shares(np.stack([found[name][seen] for name in kept], axis=1), y[seen])
         used = {name: float(w) for name, w in zip(kept, shares, strict=True) if w >= _LEAST}
         self.weights = {name: w / sum(used.values()) for name, w in used.items()}
         self._models = {name: candidates[name](self.space, seed=self.seed).fit(x, y) for name in self.weights}
@@ -95,10 +94,10 @@ class Auto(Regressor):
         self, candidates: Mapping[str, type[Regressor]], x: Inputs, y: Floats
     ) -> tuple[npt.NDArray[np.bool_], dict[str, Floats]]:
         """Which rows (folds, n) are held back in which fold, and every candidate's predictions (n,) of them."""
-        _, group = np.unique(y, return_inverse=True)
-        shuffled = rng.generator(self.seed, "folds").permutation(int(group.max()) + 1)[group]
-        n_folds = min(5, int(group.max()) + 1)
-        assert n_folds > 1  # a constant target needs no model
+        _, group = np.unique(np.column_stack([x.codes, x.features]), axis=0, return_inverse=True)
+        n_groups = int(group.max()) + 1
+        assert n_groups > 1  # a constant target needs no model
+        shuffled, n_folds = rng.generator(self.seed, "folds").permutation(n_groups)[group], min(5, n_groups)
         folds = [shuffled % n_folds == k for k in range(1 if len(x) >= _MANY else n_folds)]
         found = {name: np.full(len(y), np.nan) for name in candidates}
         for fold in folds:
@@ -106,6 +105,25 @@ class Auto(Regressor):
                 model = kind(self.space, seed=self.seed).fit(x.take(~fold), y[~fold])
                 found[name][fold] = model.predict(x.take(fold))
         return np.array(folds), found
+
+
+def _shares(predicted: Floats, y: Floats) -> Floats:
+    """Weights (k,) of the columns of predictions (n, k) with the least mean absolute error: a linear programme.
+
+    Variables: the weights, then a bound (n,) of each row's error.
+    """
+    n, k = predicted.shape
+    rows = np.arange(n)
+    bounds = coo_array((-np.ones(n), (rows, rows)), shape=(n, n))
+    found = linprog(
+        np.concatenate([np.zeros(k), np.ones(n)]),
+        A_ub=vstack([hstack([predicted, bounds]), hstack([-predicted, bounds])]),
+        b_ub=np.concatenate([y, -y]),
+        A_eq=np.concatenate([np.ones(k), np.zeros(n)])[None],
+        b_eq=[1.0],
+    )
+    assert found.success, found.message
+    return np.asarray(found.x[:k])
 
 
 def _tau(a: Floats, b: Floats) -> float:
