@@ -168,7 +168,10 @@ def study_proxies(
     test: Annotated[float, typer.Option(help="Share of the rows that is held back.")] = 0.4,
     split: Annotated[str, typer.Option(help="leak-free, or random as the predecessor's.")] = "leak-free",
     by_agent: Annotated[
-        bool, typer.Option("--by-agent", help="Also learn the rows of each agent alone, against as many of all.")
+        bool,
+        typer.Option(
+            "--by-agent", help="Also let the first model learn each agent's rows alone, against as many of all."
+        ),
     ] = False,
     speed: Annotated[bool, typer.Option("--speed", help="Also take the time of models and simulator.")] = False,
 ) -> None:
@@ -186,7 +189,7 @@ def study_proxies(
     label = f"{problem.spec.label}, {len(known):,} rows, {split} split" + (f", beside {lower}" if lower else "")
     with StudyBar(1, f"study {dataset}") as bar:
         curves = learning_curves(known, plan, bar.at)
-        sources = source_curves(known, problem, plan, on_step=bar.at) if by_agent else None
+        sources = source_curves(known, problem, plan, bar.at) if by_agent else None
     times = speeds(known, problem, plan.models, max(plan.rows)) if speed else None
     out.mkdir(parents=True, exist_ok=True)
     draw_curves(out / "curves.png", curves, label)

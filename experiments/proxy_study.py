@@ -85,10 +85,9 @@ def learning_curves(known: Lessons, plan: Curves, on_step: Step | None = None) -
     return pd.DataFrame(out)
 
 
-def source_curves(
-    known: Lessons, problem: Problem, plan: Curves, *, model: str = "auto", on_step: Step | None = None
-) -> pd.DataFrame:
-    """Scores by the agent whose rows are learnt, against equally many rows of all agents in equal parts.
+def source_curves(known: Lessons, problem: Problem, plan: Curves, on_step: Step | None = None) -> pd.DataFrame:
+    """Scores by the agent whose rows are learnt, against equally many rows of all agents in equal parts; of the plan's
+    first model.
 
     Returns:
         One row for each ``agent``, ``rows``, ``seed``, ``region`` and ``metric``: the region is ``uniform`` (held-back
@@ -114,7 +113,7 @@ def source_curves(
             share = -(-n // len(agents))
             drawn[MIXED] = np.concatenate([rows[:share] for rows in each.values()])[:n]
             for agent, rows in drawn.items():
-                found = _learnt(known, model, rows, seed)
+                found = _learnt(known, plan.models[0], rows, seed)
                 for region, test in regions.items():
                     where = {"agent": agent, "rows": n, "seed": seed, "region": region}
                     out += _listed(where, score(found, known, test))
