@@ -13,7 +13,8 @@ from archgym.dataset.learning import fit_proxy
 from archgym.errors import UsageError
 from archgym.problem import Problem, ProblemSpec
 from archgym.proxied import proxied
-from archgym.proxies.store import save_proxy
+from archgym.proxies.model import ProxyModel, Table
+from archgym.proxies.store import load_proxy, save_proxy
 from archgym.suite.problems import parse_problem
 from archgym.testing import check_env, check_proxy
 from archgym.verification import verify
@@ -195,3 +196,18 @@ def test_a_headline_problem_is_solved_through_its_proxy(tmp_path):
     found = verify(tmp_path / "model")
     assert found.exact
     assert found.verified_regret <= 0.01
+
+
+def test_a_model_that_has_seen_nothing_possible_says_so(folder, tmp_path):
+    """All designs impossible, no metric known: whatever it is asked is impossible, but the baseline, which is true."""
+    _, about = load_proxy(folder)
+    codes = Problem(SPEC).space.sample(40, np.random.default_rng(0))
+    nothing = {"latency": np.full(40, np.nan), "energy": np.full(40, np.nan)}
+    model = ProxyModel(Problem(SPEC).space, "additive").fit(Table(codes, nothing, np.zeros(40, np.bool_)))
+    save_proxy(tmp_path / "model", model, about)
+    problem = Problem(proxied(SPEC, tmp_path / "model"))
+    found = problem.evaluate(codes)
+    assert not found.feasible.any()
+    assert set(problem.reasons(found)) == {"expected to be impossible"}
+    assert problem.evaluate(problem.space.encode([problem.baseline])).feasible.all()
+    assert verify(tmp_path / "model", SPEC, samples=100, random=10).regret == np.inf

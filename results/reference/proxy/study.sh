@@ -1,0 +1,37 @@
+#!/bin/sh
+# Makes the pages of this folder again: data into DATA, tables and pictures beside this file.
+# One thread each; about 50 minutes on one core. NAME: one of dram, systolic, accelerator (default: all).
+#
+#     sh results/reference/proxy/study.sh DATA [NAME]
+set -e
+export OMP_NUM_THREADS=1
+data=$1
+here=$(dirname "$0")
+name=${2:-all}
+
+case $name in dram | all)
+    for trace in stream random cloud-1 cloud-2 gen-mixed gen-hotrow; do
+        archgym dataset collect "tabular/$trace/edp" --set "sim.table=dram-rl-$trace" --n 7000 --mix random --out "$data/dram-$trace"
+        archgym proxy study "$data/dram-$trace" --out "$here/dram-$trace" --metrics latency,power,energy --seeds 2
+    done
+    archgym dataset collect tabular/cloud-1/edp --set sim.table=dram-rl-cloud-1 --n 6000 \
+        --mix random:0.4,genetic:0.2,annealing:0.2,ant-colony:0.2 --out "$data/dram-agents"
+    archgym proxy study "$data/dram-agents" --out "$here/dram-agents" --rows 100,300 --models auto --seeds 3 --by-agent
+    ;;
+esac
+
+case $name in systolic | all)
+    archgym dataset collect systolic-resnet50-edp-1m --n 17000 --mix random --out "$data/systolic"
+    archgym proxy study "$data/systolic" --out "$here/systolic" --rows 100,1000,10000 --seeds 2 \
+        --models auto,gaussian,lightgbm,mlp,random-forest --speed
+    ;;
+esac
+
+case $name in accelerator | all)
+    archgym dataset collect accelerator/alexnet/edp --n 2500 --mix random --out "$data/accelerator"
+    for lower in "" "--lower roofline"; do
+        archgym proxy study "$data/accelerator" --out "$here/accelerator${lower:+-roofline}" --rows 50,100,200,400,800,1400 \
+            --seeds 2 --models auto,lightgbm $lower --speed
+    done
+    ;;
+esac
