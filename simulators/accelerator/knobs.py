@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from archgym.errors import UsageError
 from archgym.space import Columns, DesignSpace, Level, Parameter
+from archgym.workload import Workload
 
 from .hardware import Hardware
 from .hardware_file import load_hardware
@@ -189,6 +190,22 @@ def surroundings(config: Surroundings) -> Surroundings:
     except UsageError as error:
         raise UsageError(f"simulator options: {error}") from None
     return around
+
+
+class KnobSpace:
+    """What simulators of these knobs share, to be mixed into a Simulator whose options are `Surroundings`."""
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)  # type: ignore[call-arg]  # Simulator's
+        self._around = surroundings(self.config)  # type: ignore[attr-defined]
+
+    def design_space(self, workload: Workload) -> DesignSpace:
+        """The constant space of array, scratchpads and buffer: 1.1e16 designs."""
+        return SPACE
+
+    def baseline(self, workload: Workload) -> dict[str, Level]:
+        """Eyeriss (Chen et al., JSSC 2017), as near as the levels come."""
+        return dict(BASELINE)
 
 
 def design_of(designs: Columns, i: int) -> dict[str, Level]:

@@ -18,12 +18,12 @@ import numpy as np
 from archgym.errors import UsageError
 from archgym.metrics import Metric
 from archgym.simulator import Seeds, Simulator
-from archgym.space import Columns, DesignSpace, Level
+from archgym.space import Columns
 from archgym.workload import Network, Workload
 
 from . import nest, totals
 from .hardware import HardwareArrays
-from .knobs import BASELINE, SPACE, Surroundings, design_of, hardware, surroundings
+from .knobs import KnobSpace, Surroundings, design_of, hardware, surroundings
 from .shapes import unique_shapes
 
 
@@ -44,7 +44,7 @@ class RooflineConfig(Surroundings):
         surroundings(self)
 
 
-class Roofline(Simulator):
+class Roofline(KnobSpace, Simulator):
     """Bounds for the row-stationary array of `Accelerator`: same knobs, no mapper (see the module's text)."""
 
     Config: ClassVar[type[RooflineConfig]] = RooflineConfig
@@ -58,18 +58,6 @@ class Roofline(Simulator):
         Metric("area", "mm2", "multipliers and memories on the chip"),
     )
     config: RooflineConfig
-
-    def __init__(self, config: RooflineConfig | None = None) -> None:
-        super().__init__(config)
-        self._around = surroundings(self.config)
-
-    def design_space(self, workload: Workload) -> DesignSpace:
-        """The space of `Accelerator`."""
-        return SPACE
-
-    def baseline(self, workload: Workload) -> dict[str, Level]:
-        """Eyeriss, as for `Accelerator`."""
-        return dict(BASELINE)
 
     def _simulate(self, designs: Columns, workload: Workload, seeds: Seeds | None) -> Columns:
         assert isinstance(workload, Network)

@@ -23,13 +23,13 @@ import numpy as np
 from archgym.errors import UsageError
 from archgym.metrics import Constraint, Metric
 from archgym.simulator import Reproduction, Seeds, Simulator
-from archgym.space import Codes, Columns, DesignSpace, Level
+from archgym.space import Codes, Columns
 from archgym.workload import Network, Workload
 
 from . import totals
 from .hardware import HardwareArrays
 from .hulls import OBJECTIVES
-from .knobs import BASELINE, LEVELS, SPACE, Surroundings, design_of, hardware, surroundings
+from .knobs import LEVELS, SPACE, KnobSpace, Surroundings, design_of, hardware, surroundings
 from .mapping_search import NetworkMapping, map_network
 from .shapes import Shapes, unique_shapes
 
@@ -57,7 +57,7 @@ class AcceleratorConfig(Surroundings):
         surroundings(self)
 
 
-class Accelerator(Simulator):
+class Accelerator(KnobSpace, Simulator):
     """Row-stationary array with scratchpads, shared buffer and DRAM (see the module's text and `.knobs`)."""
 
     Config: ClassVar[type[AcceleratorConfig]] = AcceleratorConfig
@@ -72,18 +72,6 @@ class Accelerator(Simulator):
     )
     reasons: ClassVar[tuple[str, ...]] = ("", "no mapping obeys the dataflow's constraints")
     config: AcceleratorConfig
-
-    def __init__(self, config: AcceleratorConfig | None = None) -> None:
-        super().__init__(config)
-        self._around = surroundings(self.config)
-
-    def design_space(self, workload: Workload) -> DesignSpace:
-        """The constant space of array, scratchpads and buffer: 1.1e16 designs."""
-        return SPACE
-
-    def baseline(self, workload: Workload) -> dict[str, Level]:
-        """Eyeriss (Chen et al., JSSC 2017), as near as the levels come."""
-        return dict(BASELINE)
 
     def _simulate(self, designs: Columns, workload: Workload, seeds: Seeds | None) -> Columns:
         assert isinstance(workload, Network)
