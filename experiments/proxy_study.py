@@ -5,6 +5,9 @@ Every score is on held-back rows that share no design and no outcome with any ro
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -126,7 +129,8 @@ def source_curves(known: Lessons, problem: Problem, plan: Curves, on_step: Step 
 def speeds(known: Lessons, problem: Problem, models: Sequence[str], rows: int) -> pd.DataFrame:
     """Microseconds a design of each model and of the simulator, one thread, in batches and one by one.
 
-    Measured in this process, one after the other; medians of five.
+    Measured in this process, one after the other, medians of five; and of a process that is started for one design, as
+    tools without a library are run (median of three).
     """
     pool = rng.generator(0, "curve").permutation(len(known))[:rows]
     random = rng.generator(0, "speed")
@@ -137,6 +141,8 @@ def speeds(known: Lessons, problem: Problem, models: Sequence[str], rows: int) -
     with threadpool_limits(1):
         few = max(_SINGLE, min(_BATCH, int(2.0 / problem.cost_seconds)))
         out.append(_timed("simulator", lambda codes: problem.evaluate(codes), designs[:few]))
+        process = 1e6 * _median_seconds(lambda: _in_a_process(problem), 3)
+        out.append({"what": "simulator, a process each", "batch": 1, "us_batch": process, "us_single": process})
         for kind in models:
             model = _learnt(known, kind, pool, 0)
 
@@ -191,9 +197,15 @@ def _timed(name: str, predict: Callable[[Codes], object], designs: Codes) -> dic
     return {"what": name, "batch": len(designs), "us_batch": 1e6 * batch, "us_single": 1e6 * single}
 
 
-def _median_seconds(call: Callable[[], object]) -> float:
+def _in_a_process(problem: Problem) -> None:
+    """Simulate one design, the baseline, as the working form of a problem does when it is made."""
+    code = "import json, sys; from archgym.problem import *; Problem(ProblemSpec.from_dict(json.loads(sys.argv[1])))"
+    subprocess.run([sys.executable, "-c", code, json.dumps(problem.spec.to_dict())], check=True)
+
+
+def _median_seconds(call: Callable[[], object], n: int = 5) -> float:
     times = []
-    for _ in range(5):
+    for _ in range(n):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)

@@ -62,8 +62,9 @@ def test_where_rows_come_from_decides_what_is_known(data):
 
 def test_speeds_are_taken_of_models_and_simulator(data):
     table = speeds(known_rows(data), Problem(data.source.problem), ["additive"], 60)
-    assert table["what"].tolist() == ["simulator", "additive"]
+    assert table["what"].tolist() == ["simulator", "simulator, a process each", "additive"]
     assert (table[["us_batch", "us_single"]] > 0).all(axis=None)
+    assert table["us_single"][1] > table["us_single"][0]
 
 
 def test_the_command_writes_a_page(data, tmp_path, capsys):
