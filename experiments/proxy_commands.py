@@ -103,13 +103,10 @@ def verify_proxy_model(
         str | None, typer.Option(help="Problem with the objective to search for; default: that of the data.")
     ] = None,
     limits: LimitOption = None,
-    top: Annotated[int, typer.Option(help="Best designs of the search on the model to simulate.")] = 20,
+    top: Annotated[int, typer.Option(help="Best designs to simulate, half from a cautious search.")] = 20,
     random: Annotated[int, typer.Option(help="Random designs to simulate.")] = 100,
-    samples: Annotated[int, typer.Option(help="Samples of the search on the model.")] = 10_000,
+    samples: Annotated[int, typer.Option(help="Samples of the searches on the model.")] = 10_000,
     agent: Annotated[str, typer.Option(help="Agent that searches on the model.")] = "genetic",
-    optimistic: Annotated[
-        bool, typer.Option("--expected", help="Search by expected metrics instead of the worse ends of intervals.")
-    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of search and random designs.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,7 +124,6 @@ def verify_proxy_model(
             random=random,
             samples=samples,
             agent=agent,
-            pessimistic=not optimistic,
             seed=seed,
             on_step=bar.at,
         )
