@@ -339,6 +339,8 @@ class Problem:
 
     def remarks(self, codes: Codes) -> dict[str, npt.NDArray[Any]]:
         """What the simulator remarks on designs (n, d) beside their metrics: columns; ``NAME@WORKLOAD`` of several."""
+        if type(self.simulator).remarks is Simulator.remarks:
+            return {}
         full = self.lift(codes)
         each = [self.simulator.remarks(full, w) for w in self.workloads]
         if len(each) == 1:

@@ -113,7 +113,7 @@ class Proxy(Simulator):
         """The representative (n, d) of each design, as the original merges them among those that were learnt."""
         space = self.design_space(workload)
         restriction = Restriction(space, self.model.space)
-        out = self.original.canonical(codes, workload)
+        out = self.original.canonical(codes, workload).copy()  # which may be the argument itself
         lowered = restriction.lower(codes)
         known = np.all(lowered >= 0, axis=1)
         merged = restriction.merge(lowered[known], lambda full: self.original.canonical(full, workload))
@@ -133,6 +133,7 @@ class Proxy(Simulator):
         rows = np.flatnonzero(known)
         x, features = learnt[rows], self._rows(len(rows), workload)
         found = self._predicted(x, workload)
+        baseline = self._baselines.get(workload.fingerprint, {})
         out = {
             "fidelity": np.full(len(codes), "proxy", object),
             "p_feasible": _spread(found.p_valid, rows, len(codes), 0.0),
@@ -140,8 +141,7 @@ class Proxy(Simulator):
         }
         for name in self.model.metric_names:
             low, high = (_spread(ends[name], rows, len(codes)) for ends in (found.low, found.high))
-            value = self._baselines.get(workload.fingerprint, {}).get(name, np.nan)
-            low[exact], high[exact] = value, value
+            low[exact] = high[exact] = baseline.get(name, np.nan)
             out |= {f"std.{name}": (high - low) / (2.0 * _DEVIATIONS), f"low.{name}": low, f"high.{name}": high}
         out["p_feasible"][exact], out["ood"][exact] = 1.0, False
         return out
@@ -154,12 +154,13 @@ class Proxy(Simulator):
         impossible = _spread(found.p_valid, rows, len(codes), 1.0) < (_SURE if self.config.pessimistic else 0.5)
         if self.config.pessimistic:
             known[rows] &= ~self.model.ood(learnt[rows], self._rows(len(rows), workload))
+        baseline = self._baselines.get(workload.fingerprint, {})
         out: dict[str, npt.NDArray[Any]] = {}
         for metric in self.metrics:
             worse = found.low if metric.maximise else found.high
             values = (worse if self.config.pessimistic else found.metrics)[metric.name]
             out[metric.name] = _spread(values, rows, len(codes))
-            out[metric.name][exact] = self._baselines.get(workload.fingerprint, {}).get(metric.name, np.nan)
+            out[metric.name][exact] = baseline.get(metric.name, np.nan)
         for constraint in self.constraints:
             out |= self._slack(constraint.name, constraint.limit, found, rows, impossible & ~exact)
         reason = np.where(impossible, _IMPOSSIBLE, 0)

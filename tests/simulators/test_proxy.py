@@ -63,6 +63,17 @@ def test_the_same_problem_but_for_the_numbers(pair):
     assert set(proxy.reasons(found.take(wrong))) == {"expected to be impossible"}
 
 
+def test_designs_that_are_asked_for_stay_as_they_are(folder):
+    """A simulator that merges nothing returns the very array that it is given."""
+    problem = Problem(proxied(SPEC, folder))
+    codes = problem.simulator.design_space(problem.workloads[0]).sample(50, np.random.default_rng(0))
+    before = codes.copy()
+    problem.simulator.canonical(codes, problem.workloads[0])
+    problem.simulator.original.canonical = lambda codes, workload: codes
+    problem.simulator.canonical(codes, problem.workloads[0])
+    np.testing.assert_array_equal(codes, before)
+
+
 def test_what_it_remarks(pair):
     real, proxy = pair
     codes = real.space.sample(400, np.random.default_rng(2))
