@@ -83,7 +83,7 @@ def test_the_command_writes_a_page(data, tmp_path, capsys):
         main([*arguments, "--models", "additive,lightgbm", "--by-agent", "--speed"])
     assert stop.value.code == 0
     page = (tmp_path / "page" / "README.md").read_text()
-    for part in ("**By model**", "**By whose rows were learnt**", "times as fast as the simulator", "| latency | 60 |"):
+    for part in ("**By model**", "**By whose rows were learnt**", "times the simulator, batch", "| latency | 60 |"):
         assert part in page
     for name in ("curves", "sources"):
         with Image.open(tmp_path / "page" / f"{name}.png") as picture:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the pages of this folder again: data into DATA, tables and pictures beside this file.
-# One thread each; about 50 minutes on one core. NAME: one of dram, systolic, accelerator (default: all).
+# One thread; about an hour. NAME: one of dram, systolic, accelerator, speed, surrogate (default: all). Speed wants the
+# machine for itself, and the data of systolic and accelerator.
 #
 #     sh results/reference/proxy/study.sh DATA [NAME]
 set -e
@@ -23,7 +24,7 @@ esac
 case $name in systolic | all)
     archgym dataset collect systolic-resnet50-edp-1m --n 17000 --mix random --out "$data/systolic"
     archgym proxy study "$data/systolic" --out "$here/systolic" --rows 100,1000,10000 --seeds 2 \
-        --models auto,gaussian,lightgbm,mlp,random-forest --speed
+        --models auto,gaussian,lightgbm,mlp,random-forest
     ;;
 esac
 
@@ -31,7 +32,23 @@ case $name in accelerator | all)
     archgym dataset collect accelerator/alexnet/edp --n 2500 --mix random --out "$data/accelerator"
     for lower in "" "--lower roofline"; do
         archgym proxy study "$data/accelerator" --out "$here/accelerator${lower:+-roofline}" --rows 50,100,200,400,800,1400 \
-            --seeds 2 --models auto,lightgbm $lower --speed
+            --seeds 2 --models auto,lightgbm $lower
     done
+    ;;
+esac
+
+case $name in speed | all)
+    archgym dataset collect dram/cloud-1/edp --set sim.space=archgym-rl --n 2000 --mix random --out "$data/dram-simulated"
+    for what in dram-simulated systolic accelerator; do
+        archgym proxy study "$data/$what" --out "$here/speed-$what" --rows 1000 --seeds 1 \
+            --models auto,gaussian,lightgbm,random-forest,additive --speed
+    done
+    ;;
+esac
+
+case $name in surrogate | all)
+    archgym compare systolic-resnet50-edp-1m systolic-gpt2-decode-energy-1m systolic-mobilenet_v2-latency-area-1m \
+        dram-rl-gen-mixed-p99 dram-rl-gen-hotrow-ed2p mapping-shidiannao-pointwise-edp-3m \
+        --agents "genetic,surrogate(genetic)" --budgets 50,100,200,400 --seeds 10 --batch 1 --out "$data/surrogate"
     ;;
 esac

@@ -1,0 +1,81 @@
+"""The committed study of proxies: the page says what its tables hold."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "results" / "reference" / "proxy"
+PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
+TRACES = ("stream", "random", "cloud-1", "cloud-2", "gen-mixed", "gen-hotrow")
+
+
+def means(name, *by):
+    return pd.read_csv(FOLDER / name / "curves.csv").groupby(list(by)).mean(numeric_only=True)
+
+
+def cells(start):
+    """The numbers of the first line of the page that begins so."""
+    line = next(line for line in PAGE.splitlines() if line.startswith(start))
+    return [float(text.replace(",", "")) for text in re.findall(r"(?<=\| )[\d.,]+", line)]
+
+
+def test_auto_is_the_best_of_four_on_the_memory_controllers():
+    worse = []
+    for trace in TRACES:
+        table = means(f"dram-{trace}", "metric", "rows", "model")["mape"].unstack()
+        assert table.shape == (9, 4)
+        ratio = table["auto"] / table.drop(columns="auto").min(axis=1)
+        worse += [(trace, *key) for key in ratio.index[ratio > 1]]
+        assert ratio.max() < 1.13
+    assert worse == [("stream", "power", 1560)]
+
+
+def test_times_of_the_memory_controllers():
+    tables = [means(f"dram-{trace}", "metric", "rows", "model")["mape"]["latency"][1560] for trace in TRACES]
+    for start, model in (("| auto |", "auto"), ("| random forest |", "random-forest")):
+        assert cells(start) == [round(100 * table[model], 2) for table in tables]
+
+
+def test_half_the_rows_do_beside_a_roofline():
+    tables = {
+        "": means("accelerator", "metric", "model", "rows")["mape"],
+        ", beside the roofline": means("accelerator-roofline", "metric", "model", "rows")["mape"],
+    }
+    for where, table in tables.items():
+        for name, metric in (("time", "latency"), ("energy", "energy")):
+            shown, true = np.array(cells(f"| {name}{where} |")), 100 * table[metric]["auto"].to_numpy()
+            assert np.abs(shown - true).max() < 0.51
+            assert np.abs(shown / true - 1).max() < 0.03
+    plain, beside = (table["energy"]["auto"] for table in tables.values())
+    assert beside[50] < plain[1400]
+    plain, beside = (table["latency"]["auto"] for table in tables.values())
+    for rows in (100, 200, 400):
+        assert beside[rows] < 1.08 * plain[2 * rows]
+
+
+def test_intervals_hold_with_thousands_of_rows():
+    table = pd.read_csv(FOLDER / "systolic" / "curves.csv")
+    table = table[(table["model"] == "auto") & (table["rows"] == 10_000)]
+    assert (table["test_rows"] == 5681).all()  # beside 2,000 to calibrate
+    found = table.groupby("metric")[["coverage_90", "elite_coverage_90"]].mean()
+    assert found["coverage_90"].between(0.88, 0.92).all()
+    assert (found["elite_coverage_90"] > 0.85).all()
+    for value in (*found["coverage_90"], *found["elite_coverage_90"]):
+        assert f"{100 * value:.1f}" in PAGE
+
+
+def test_auto_is_no_worse_than_the_best_model():
+    table = means("systolic", "metric", "rows", "model")["mape"].unstack()
+    assert (table["auto"] <= 1.1 * table.drop(columns="auto").min(axis=1)).all()
+    shown = [f"{100 * value:.1f}" for value in table["auto"]["latency"]]
+    assert f"{shown[0]}, {shown[1]} and {shown[2]} % after" in PAGE
+
+
+@pytest.mark.parametrize(("name", "row"), [("dram-simulated", "| DRAM"), ("accelerator", "| accelerator")])
+def test_speeds(name, row):
+    table = pd.read_csv(FOLDER / f"speed-{name}" / "speed.csv").set_index("what")
+    order = ["simulator", "simulator, a process each", "auto", "gaussian", "random-forest"]
+    np.testing.assert_allclose(cells(row), table.loc[order, "us_batch"], rtol=0.006)
