@@ -22,13 +22,11 @@ def proxied(spec: ProblemSpec, folder: str | Path, *, pessimistic: bool = False)
 
     Raises:
         UsageError: no proxy, or one of another simulator, other options of it, or fewer designs than the problem's.
+            Metrics and workloads that it has not learnt are found when the problem is made.
     """
     from archgym.proxies.store import load_proxy  # scikit-learn: nobody else shall wait for it
 
     model, about = load_proxy(folder)
-    through = replace(
-        spec, simulator="proxy", sim={"model": str(folder), **({"pessimistic": True} if pessimistic else {})}
-    )
     problem = Problem(spec)
     learnt = about.get("simulator") or {}
     if learnt:
@@ -41,7 +39,9 @@ def proxied(spec: ProblemSpec, folder: str | Path, *, pessimistic: bool = False)
             key = different[0]
             raise UsageError(f"{folder}: expected a proxy of sim.{key}={ours[key]}, got one of sim.{key}={theirs[key]}")
     _check_levels(problem.space, model.space, folder)
-    return Problem(through).spec
+    return replace(
+        problem.spec, simulator="proxy", sim={"model": str(folder), **({"pessimistic": True} if pessimistic else {})}
+    )
 
 
 def _check_levels(wanted: DesignSpace, known: DesignSpace, folder: str | Path) -> None:

@@ -29,7 +29,7 @@ ProxyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a 
 def fit_proxy_model(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")],
     out: Annotated[Path, typer.Option(help="New folder for the model.")],
-    model: Annotated[str, typer.Option(help="auto (the best in cross-validation), or one by name.")] = "auto",
+    model: Annotated[str, typer.Option(help="auto (a weighted mean of several), or one by name.")] = "auto",
     metrics: Annotated[
         str | None, typer.Option(help="Metrics or patterns, with commas; default: those of the problem's objective.")
     ] = None,
@@ -172,21 +172,23 @@ def study_proxies(
     speed: Annotated[bool, typer.Option("--speed", help="Also take the time of models and simulator.")] = False,
 ) -> None:
     """Learning curves on a data set: error by model, by number of rows, and by whose rows were learnt."""
+    from archgym.dataset.learning import lessons, lower_fidelity
     from archgym.problem import Problem
 
     from .proxy_figures import draw_curves, draw_sources
     from .proxy_report import write_report
-    from .proxy_study import Curves, known_rows, learning_curves, source_curves, speeds
+    from .proxy_study import Curves, learning_curves, source_curves, speeds
 
     plan = Curves(_whole_numbers(rows), tuple(_listed(models)), tuple(range(seeds)), test, split)
     data = Dataset(dataset)
-    known = known_rows(data, None if metrics is None else _listed(metrics), lower)
+    beside = None if lower is None else lower_fidelity(data, lower)
+    known = lessons(data, None if metrics is None else _listed(metrics), beside)
     problem = Problem(data.source.problem)
     label = f"{problem.spec.label}, {len(known):,} rows, {split} split" + (f", beside {lower}" if lower else "")
+    times = speeds(known, problem, plan.models, max(plan.rows)) if speed else None
     with StudyBar(1, f"study {dataset}") as bar:
         curves = learning_curves(known, plan, bar.at)
         sources = source_curves(known, problem, plan, bar.at) if by_agent else None
-    times = speeds(known, problem, plan.models, max(plan.rows)) if speed else None
     out.mkdir(parents=True, exist_ok=True)
     draw_curves(out / "curves.png", curves, label)
     if sources is not None:

@@ -1,6 +1,7 @@
 """How well proxies predict, over the number of rows, over models, and over where the rows come from.
 
-Every score is on held-back rows that share no design and no outcome with any row that could be learnt (`leak_free`).
+Every score is on held-back rows; unless asked otherwise they share no design and no outcome with any row that could be
+learnt (`leak_free`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from archgym import rng
-from archgym.dataset.dataset import Dataset
-from archgym.dataset.learning import Lessons, lessons, score
+from archgym.dataset.learning import Lessons, score
 from archgym.dataset.splits import Split, leak_free
 from archgym.errors import UsageError
 from archgym.problem import Problem
-from archgym.proxies.lower import LowerFidelity
 from archgym.proxies.model import ProxyModel
 from archgym.space import Codes
 
@@ -72,7 +71,7 @@ def learning_curves(known: Lessons, plan: Curves, on_step: Step | None = None) -
         UsageError: fewer rows than the plan's smallest number.
     """
     out: list[dict[str, Any]] = []
-    todo = len(plan.seeds) * len(plan.rows) * len(plan.models)
+    done, todo = 0, len(plan.seeds) * len(plan.rows) * len(plan.models)
     for seed in plan.seeds:
         split = _split(known, plan, seed)
         pool = rng.generator(seed, "curve").permutation(split.train)
@@ -83,8 +82,9 @@ def learning_curves(known: Lessons, plan: Curves, on_step: Step | None = None) -
                 if n <= len(pool):
                     found = _learnt(known, kind, pool[:n], seed)
                     out += _listed({"model": kind, "rows": n, "seed": seed}, score(found, known, split.test))
+                done += 1
                 if on_step is not None:
-                    on_step(len(out), todo)
+                    on_step(done, todo)
     return pd.DataFrame(out)
 
 
@@ -131,11 +131,15 @@ def speeds(known: Lessons, problem: Problem, models: Sequence[str], rows: int) -
 
     Measured in this process, one after the other, medians of five; and of a process that is started for one design, as
     tools without a library are run (median of three).
+
+    Raises:
+        UsageError: models beside a lower fidelity, whose time would have to be counted too.
     """
+    if known.lower:
+        raise UsageError("study: the speed of models beside a lower fidelity is not measured; leave out one of the two")
     pool = rng.generator(0, "curve").permutation(len(known))[:rows]
     random = rng.generator(0, "speed")
     designs = problem.space.canonical(problem.space.sample(_BATCH, random))
-    lower = known.lower and {name: np.resize(column, _BATCH) for name, column in known.lower.items()}
     features = np.resize(known.features, (_BATCH, known.features.shape[1]))
     out = []
     with threadpool_limits(1):
@@ -147,19 +151,10 @@ def speeds(known: Lessons, problem: Problem, models: Sequence[str], rows: int) -
             model = _learnt(known, kind, pool, 0)
 
             def predict(codes: Codes, model: ProxyModel = model) -> object:
-                beside = {name: column[: len(codes)] for name, column in lower.items()}
-                return model.predict(codes, features[: len(codes)], beside)
+                return model.predict(codes, features[: len(codes)])
 
             out.append(_timed(kind, predict, designs))
     return pd.DataFrame(out)
-
-
-def known_rows(dataset: Dataset, metrics: Sequence[str] | None = None, lower: str | None = None) -> Lessons:
-    """What can be learnt from a data set, with the lower fidelity of that name; see `lessons`."""
-    if lower is None:
-        return lessons(dataset, metrics)
-    simulator = Problem(dataset.source.problem).simulator
-    return lessons(dataset, metrics, LowerFidelity.beside(lower, simulator))
 
 
 def _split(known: Lessons, plan: Curves, seed: int) -> Split:

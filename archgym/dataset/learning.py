@@ -110,6 +110,11 @@ def lessons(dataset: Dataset, metrics: Sequence[str] | None = None, lower: Lower
     )
 
 
+def lower_fidelity(dataset: Dataset, name: str) -> LowerFidelity:
+    """A cheaper simulator, by name, with the options of the one that a data set comes from."""
+    return LowerFidelity.beside(name, Problem(next(iter(dataset.sources.values())).problem).simulator)
+
+
 def fit_proxy(
     dataset: Dataset,
     *,
@@ -137,9 +142,7 @@ def fit_proxy(
     Raises:
         UsageError: nothing to learn from.
     """
-    beside = None
-    if lower is not None:
-        beside = LowerFidelity.beside(lower, Problem(next(iter(dataset.sources.values())).problem).simulator)
+    beside = None if lower is None else lower_fidelity(dataset, lower)
     known = lessons(dataset, metrics, beside)
     split = leak_free(known.frame, test, seed=seed)
     model = ProxyModel(known.space, kind, seed=seed)

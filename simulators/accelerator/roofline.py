@@ -1,4 +1,4 @@
-"""The roofline of an accelerator: what no mapping can beat, in microseconds instead of tens of milliseconds.
+"""The roofline of an accelerator: what no mapping can beat, in some 0.15 ms instead of ten.
 
 A layer takes at least the time of its multiply-accumulates on all multipliers and the time of its compulsory traffic
 at the DRAM (S. Williams, A. Waterman, D. Patterson, "Roofline", CACM 52(4), 2009). Its energy is at least that of the

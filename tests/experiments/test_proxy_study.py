@@ -1,16 +1,19 @@
 """Studies of proxies: what is learnt and tested, and the pages that come of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from archgym.dataset.collect import collect
+from archgym.dataset.learning import lessons
 from archgym.dataset.splits import groups
 from archgym.errors import UsageError
 from archgym.experiments import proxy_study
 from archgym.experiments.cli import main
-from archgym.experiments.proxy_study import MIXED, Curves, known_rows, learning_curves, source_curves, speeds
+from archgym.experiments.proxy_study import MIXED, Curves, learning_curves, source_curves, speeds
 from archgym.problem import Problem, ProblemSpec
 
 
@@ -24,18 +27,20 @@ PLAN = Curves(rows=(60, 240), models=("lightgbm", "additive"), seeds=(0, 1), tes
 
 
 def test_errors_fall_with_the_rows_that_are_learnt(data):
-    table = learning_curves(known_rows(data), PLAN)
+    steps = []
+    table = learning_curves(lessons(data), PLAN, lambda done, todo: steps.append((done, todo)))
+    assert steps == [(i + 1, 8) for i in range(8)]
     assert len(table) == 2 * 2 * 2 * 2  # rows, models, seeds, metrics
     means = table.groupby(["metric", "model", "rows"])["mape"].mean()
     for metric in ("latency", "energy"):
         assert means[metric, "lightgbm", 240] < 0.7 * means[metric, "lightgbm", 60]
         assert means[metric, "lightgbm", 240] < means[metric, "additive", 240]
-    again = learning_curves(known_rows(data), PLAN)
+    again = learning_curves(lessons(data), PLAN)
     pd.testing.assert_frame_equal(table, again)
 
 
 def test_nothing_that_is_tested_was_learnt(data, monkeypatch):
-    known, seen = known_rows(data), []
+    known, seen = lessons(data), []
     learnt, judged = proxy_study._learnt, proxy_study.score
     monkeypatch.setattr(
         proxy_study, "_learnt", lambda k, kind, rows, seed: seen.append(rows) or learnt(k, kind, rows, seed)
@@ -53,7 +58,7 @@ def test_nothing_that_is_tested_was_learnt(data, monkeypatch):
 def test_where_rows_come_from_decides_what_is_known(data):
     """Rows of random search say most about random designs, those of a genetic search about the best ones."""
     plan = Curves((150,), ("lightgbm",), (0, 1))
-    table = source_curves(known_rows(data), Problem(data.source.problem), plan)
+    table = source_curves(lessons(data), Problem(data.source.problem), plan)
     means = table.groupby(["metric", "region", "agent"])["mape"].mean()["latency"]
     assert means["uniform", "random"] < means["uniform", "genetic"]
     assert means["elite", "genetic"] < means["elite", "random"]
@@ -61,10 +66,13 @@ def test_where_rows_come_from_decides_what_is_known(data):
 
 
 def test_speeds_are_taken_of_models_and_simulator(data):
-    table = speeds(known_rows(data), Problem(data.source.problem), ["additive"], 60)
+    table = speeds(lessons(data), Problem(data.source.problem), ["additive"], 60)
     assert table["what"].tolist() == ["simulator", "simulator, a process each", "additive"]
     assert (table[["us_batch", "us_single"]] > 0).all(axis=None)
     assert table["us_single"][1] > table["us_single"][0]
+    beside = replace(lessons(data), lower={"latency": np.ones(len(lessons(data)))})
+    with pytest.raises(UsageError, match="speed of models beside a lower fidelity is not measured"):
+        speeds(beside, Problem(data.source.problem), ["additive"], 60)
 
 
 def test_the_command_writes_a_page(data, tmp_path, capsys):
@@ -105,4 +113,4 @@ def test_one_agent_is_no_comparison(tmp_path):
     problem = Problem(ProblemSpec("tabular", ("cloud-1",), "edp", sim={"table": "dram-rl-cloud-1"}))
     alone = collect(problem, tmp_path / "set", n=100, mix="random", batch=50)
     with pytest.raises(UsageError, match="expected rows of several agents, got those of random"):
-        source_curves(known_rows(alone), problem, Curves((20,)))
+        source_curves(lessons(alone), problem, Curves((20,)))

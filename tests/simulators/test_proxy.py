@@ -140,7 +140,7 @@ def test_what_is_refused(folder, tmp_path):
     with pytest.raises(UsageError, match="knows 5 levels of rows, the problem has others too"):
         proxied(ProblemSpec("systolic", ("alexnet",), "edp"), folder)
     with pytest.raises(UsageError, match="has not learnt it; it has learnt latency, energy"):
-        proxied(ProblemSpec("systolic", ("alexnet",), "edp", space=SPACE, limits=("area<=20",)), folder)
+        Problem(proxied(ProblemSpec("systolic", ("alexnet",), "edp", space=SPACE, limits=("area<=20",)), folder))
     with pytest.raises(UsageError, match=r"needs sim\.model=DIR"):
         Problem("proxy/alexnet/edp")
     with pytest.raises(UsageError, match="found none; archgym proxy fit makes one"):
@@ -151,7 +151,7 @@ def test_what_is_refused(folder, tmp_path):
     version = Problem(SPEC).simulator.version
     (changed / "proxy.json").write_text(header.replace(f'"version": "{version}"', '"version": "0"'))
     with pytest.raises(UsageError, match=f"version 0, this is version {version}: fit it again"):
-        proxied(SPEC, changed)
+        Problem(proxied(SPEC, changed))
 
 
 def test_data_of_several_workloads_at_once_stands_for_no_simulator(tmp_path):
@@ -160,7 +160,7 @@ def test_data_of_several_workloads_at_once_stands_for_no_simulator(tmp_path):
     model, about = fit_proxy(data, kind="additive")
     save_proxy(tmp_path / "model", model, about)
     with pytest.raises(UsageError, match="learnt from several workloads as one"):
-        proxied(spec, tmp_path / "model")
+        Problem(proxied(spec, tmp_path / "model"))
 
 
 def test_one_model_of_several_workloads_tells_them_apart(tmp_path):
