@@ -41,7 +41,7 @@ class Curves:
     """What to vary.
 
     Attributes:
-        rows: numbers of rows to learn from; of these a fifth calibrates intervals.
+        rows: numbers of rows to learn from; of 3,000 or more a fifth calibrates intervals.
         models: kinds of models.
         seeds: of split, draw and model.
         test: share of the rows that is held back.

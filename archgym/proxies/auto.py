@@ -7,13 +7,11 @@ from importlib.util import find_spec
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, hstack, vstack
 from scipy.stats import kendalltau
 
-from archgym import rng
-
+from .folds import MANY
 from .gaussian import Gaussian
 from .inputs import Floats, Inputs
 from .mlp import Mlp
@@ -21,8 +19,7 @@ from .nearest import Nearest
 from .regressor import Additive, ExtraTrees, HistogramBoosting, LightGbm, RandomForest, Regressor
 
 _NEAR = 0.15  # of the best rank correlation: what ranks worse has no say
-_LEAST = 0.02  # weight below which a model is left out
-_MANY = 3000  # rows from which a network is tried, and one fold tells enough
+_LEAST = 0.1  # weight below which a model is left out: its time is worth more
 
 
 MODELS: Mapping[str, type[Regressor]] = {
@@ -40,11 +37,11 @@ MODELS: Mapping[str, type[Regressor]] = {
 class Auto(Regressor):
     """A convex combination of the models that rank held-back designs best.
 
-    Every candidate predicts rows that it has not seen (five folds, or one of a fifth of many rows; equal designs on one
-    side). Those whose Kendall correlation comes near the best one's are combined with the weights, none negative and 1
-    in sum, whose mean absolute error on the held-back targets is least, and learn again from all rows (stacking: L.
-    Breiman, "Stacked Regressions", 1996, who minimised squares; here targets are logarithms, and a few designs that no
-    model sees coming would decide a sum of squares).
+    Every candidate predicts rows that it has not seen (see ``folds``; a network is tried only if they are many). Those
+    whose Kendall correlation comes near the best one's are combined with the weights, none negative and 1 in sum, whose
+    mean absolute error on the held-back targets is least, and learn again from all rows (stacking: L. Breiman, "Stacked
+    Regressions", 1996, who minimised squares; here targets are logarithms, and a few designs that no model sees coming
+    would decide a sum of squares).
 
     Attributes:
         rank_correlation: candidate -> Kendall's tau on held-back rows.
@@ -55,9 +52,12 @@ class Auto(Regressor):
     weights: Mapping[str, float]
 
     def _fit(self, x: Inputs, y: Floats) -> None:
+        self.cross_fit(x, y)
+
+    def cross_fit(self, x: Inputs, y: Floats) -> Floats:
         candidates = self._candidates(x)
-        held_back, found = self._held_back(candidates, x, y)
-        seen = held_back.any(axis=0)
+        found = {name: kind(self.space, seed=self.seed).held_back(x, y) for name, kind in candidates.items()}
+        seen = np.isfinite(found["additive"])
         self.rank_correlation = {name: _tau(column[seen], y[seen]) for name, column in found.items()}
         best = max(self.rank_correlation.values())
         kept = [name for name, tau in self.rank_correlation.items() if tau >= best - _NEAR]
@@ -65,9 +65,10 @@ class Auto(Regressor):
         used = {name: float(w) for name, w in zip(kept, shares, strict=True) if w >= _LEAST}
         self.weights = {name: w / sum(used.values()) for name, w in used.items()}
         self._models = {name: candidates[name](self.space, seed=self.seed).fit(x, y) for name in self.weights}
+        return _mixed(self.weights, found)
 
     def _predict(self, x: Inputs) -> Floats:
-        return np.asarray(sum(w * self._models[name].predict(x) for name, w in self.weights.items()))
+        return _mixed(self.weights, {name: model.predict(x) for name, model in self._models.items()})
 
     def state(self) -> dict[str, Any]:
         return {
@@ -87,24 +88,13 @@ class Auto(Regressor):
         names = ["additive", "extra-trees", "random-forest"]
         names.append("lightgbm" if find_spec("lightgbm") else "boosting")
         names += ["gaussian"] if x.features.shape[1] == 0 else []
-        names += ["mlp"] if len(x) >= _MANY and find_spec("torch") else []
+        names += ["mlp"] if len(x) >= MANY and find_spec("torch") else []
         return {name: MODELS[name] for name in names}
 
-    def _held_back(
-        self, candidates: Mapping[str, type[Regressor]], x: Inputs, y: Floats
-    ) -> tuple[npt.NDArray[np.bool_], dict[str, Floats]]:
-        """Which rows (folds, n) are held back in which fold, and every candidate's predictions (n,) of them."""
-        _, group = np.unique(np.column_stack([x.codes, x.features]), axis=0, return_inverse=True)
-        n_groups = int(group.max()) + 1
-        assert n_groups > 1  # a constant target needs no model
-        shuffled, n_folds = rng.generator(self.seed, "folds").permutation(n_groups)[group], min(5, n_groups)
-        folds = [shuffled % n_folds == k for k in range(1 if len(x) >= _MANY else n_folds)]
-        found = {name: np.full(len(y), np.nan) for name in candidates}
-        for fold in folds:
-            for name, kind in candidates.items():
-                model = kind(self.space, seed=self.seed).fit(x.take(~fold), y[~fold])
-                found[name][fold] = model.predict(x.take(fold))
-        return np.array(folds), found
+
+def _mixed(weights: Mapping[str, float], found: Mapping[str, Floats]) -> Floats:
+    """The combination (n,) of predictions (n,)."""
+    return np.asarray(sum(weight * found[name] for name, weight in weights.items()))
 
 
 def _shares(predicted: Floats, y: Floats) -> Floats:

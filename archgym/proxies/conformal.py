@@ -1,9 +1,14 @@
-"""Intervals that hold with a declared probability: split conformal prediction.
+"""Intervals that hold with a declared probability: conformal prediction.
 
 The error of held-back rows bounds the error of new rows of the same kind: with n of them, the ceil((n + 1) 0.9)-th
 smallest absolute residual covers a new row with probability 0.9 or a little more (V. Vovk, A. Gammerman, G. Shafer,
 "Algorithmic Learning in a Random World", 2005). A search asks for the best designs, where a model errs otherwise than
 on average: rows whose prediction is among the best twentieth are calibrated by themselves, by the same rule (Mondrian).
+
+Of few rows none is wasted on that: each is predicted by a model that has learnt four fifths of the others (V. Vovk,
+"Cross-conformal Predictors", Annals of Mathematics and Artificial Intelligence 74, 2015). The probability is then no
+theorem, as errors share models, but what is measured: a little more than declared, because the model that is kept has
+learnt more than those that were judged.
 """
 
 from __future__ import annotations

@@ -66,8 +66,28 @@ class Lattice:
     def __len__(self) -> int:
         return len(self.distances)
 
+    @property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """Which parameter each hyperparameter (h,) of the correlations belongs to."""
+        return np.arange(len(self))
+
+    @property
+    def prior(self) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the hyperparameters (h,): here of the logarithms of length scales.
+
+        They grow with the square root of the dimension, so that correlations do not vanish (C. Hvarfner, E. O.
+        Hellsten, L. Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024).
+        """
+        d = len(self)
+        return np.full(d, 0.5 * math.log(d) - 0.7), np.full(d, _LENGTH_SD)
+
+    @property
+    def start(self) -> Floats:
+        """Hyperparameters (h,) to begin a search from."""
+        return self.prior[0]
+
     def tables(self, log_lengths: Floats) -> tuple[Floats, Floats]:
-        """Correlations (d, L, L) and their derivatives in the logarithm of the length scale."""
+        """Correlations (d, L, L), and their derivatives (h, L, L) in the hyperparameters (h,)."""
         r = self.distances / np.exp(log_lengths)[:, None, None]
         decay = np.exp(-_ROOT5 * r)
         matern = (1.0 + _ROOT5 * r + 5.0 / 3.0 * r * r) * decay
@@ -147,25 +167,26 @@ def _covariance(a: Any, tables: Any, product: float, additive: float, noise: flo
 
 
 @kernel
-def _gradients(a: Any, tables: Any, slopes: Any, product: float, additive: float, weights: Any) -> Any:
-    """Sums over all pairs of weights (n, n) times derivatives of the covariance: d log lengths, log s, log c."""
-    n, d = a.shape
-    out, whole, total, columns = np.zeros(d + 2), np.empty(n), np.empty(n), np.ascontiguousarray(a.T)
+def _gradients(a: Any, tables: Any, slopes: Any, owners: Any, product: float, additive: float, weights: Any) -> Any:
+    """Sums over all pairs of weights (n, n) times derivatives of the covariance: h of the tables, log s, log c."""
+    n, d, n_slopes = a.shape[0], a.shape[1], len(owners)
+    out, whole, total, columns = np.zeros(n_slopes + 2), np.empty(n), np.empty(n), np.ascontiguousarray(a.T)
     share = additive / d
     for i in range(n):
         m = i + 1
         _correlate(tables, a, i, columns, m, whole, total)
-        for k in range(d):
-            row, slope, levels = tables[k, a[i, k]], slopes[k, a[i, k]], columns[k]
+        for h in range(n_slopes):
+            k = owners[h]
+            row, slope, levels = tables[k, a[i, k]], slopes[h, a[i, k]], columns[k]
             part = 0.0
             for j in range(i):  # a design has no distance from itself
                 at = levels[j]
                 part += weights[i, j] * slope[at] * (product * whole[j] / max(row[at], 1e-300) + share)
-            out[k] += 2.0 * part
+            out[h] += 2.0 * part
         for j in range(m):
             w = weights[i, j] if i == j else 2.0 * weights[i, j]
-            out[d] += 2.0 * w * product * whole[j]
-            out[d + 1] += 2.0 * w * share * total[j]
+            out[n_slopes] += 2.0 * w * product * whole[j]
+            out[n_slopes + 1] += 2.0 * w * share * total[j]
     return out
 
 
@@ -174,21 +195,19 @@ class GaussianProcess:
 
     Args:
         lattice: of the space.
-        start: log hyperparameters (d + 3,) to begin the search from: lengths, s, c, noise; None for the prior's.
+        start: hyperparameters (h + 3,) to begin the search from: the lattice's, then the logarithms of s, c and the
+            noise's deviation; None for the prior's.
+        noise: mean and standard deviation of the prior of the noise's logarithm.
 
     Attributes:
-        parameters: log hyperparameters (d + 3,) in use.
+        parameters: hyperparameters (h + 3,) in use.
     """
 
-    def __init__(self, lattice: Lattice, start: Floats | None = None) -> None:
+    def __init__(self, lattice: Lattice, start: Floats | None = None, *, noise: tuple[float, float] = _NOISE) -> None:
         self._lattice = lattice
-        d = len(lattice)
-        # Length scales grow with the square root of the dimension, so that correlations do not vanish (C. Hvarfner,
-        # E. O. Hellsten, L. Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024).
-        length = 0.5 * math.log(d) - 0.7
-        self._mean = np.array([*[length] * d, _SIGNAL[0], _ADDITIVE[0], _NOISE[0]])
-        self._sd = np.array([*[_LENGTH_SD] * d, _SIGNAL[1], _ADDITIVE[1], _NOISE[1]])
-        self.parameters: Floats = self._mean.copy() if start is None else start
+        common = np.array([_SIGNAL, _ADDITIVE, noise]).T
+        self._mean, self._sd = (np.concatenate(parts) for parts in zip(lattice.prior, common, strict=True))
+        self.parameters: Floats = np.append(lattice.start, common[0]) if start is None else start
 
     def fit(self, codes: Codes, y: Floats, *, iterations: int, scale: float | None = None) -> GaussianProcess:
         """Take in observations.
@@ -272,7 +291,8 @@ class GaussianProcess:
         alpha = precision @ z
         weights = 0.5 * (precision - np.outer(alpha, alpha))
         gradient = np.empty(len(p))
-        gradient[:-1] = _gradients(self._codes, tables, slopes, product, additive, weights)
+        owners = self._lattice.owners
+        gradient[:-1] = _gradients(self._codes, tables, slopes, owners, product, additive, weights)
         gradient[-1] = 2.0 * noise * float(np.trace(weights))
         away = (p - self._mean) / self._sd
         loss = 0.5 * float(z @ alpha) + float(np.log(np.diag(factor)).sum()) + 0.5 * float(away @ away)

@@ -22,22 +22,26 @@ class Inputs:
     Attributes:
         codes: (n, d) canonical designs.
         features: (n, f) numbers that describe the workload; f is 0 where all rows have the same.
+        groups: (n,) rows that are judged together, as who knows one knows the others; None is those of equal designs
+            and features.
     """
 
     codes: Codes
     features: Floats
+    groups: npt.NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, codes: Codes, features: Floats | None = None) -> Inputs:
+    def of(cls, codes: Codes, features: Floats | None = None, groups: npt.NDArray[np.int64] | None = None) -> Inputs:
         """Designs (n, d) with features (n, f), or with none."""
-        return cls(codes, np.empty((len(codes), 0)) if features is None else features)
+        return cls(codes, np.empty((len(codes), 0)) if features is None else features, groups)
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> Inputs:
         """Some of the rows."""
-        return Inputs(self.codes[rows], self.features[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return Inputs(self.codes[rows], self.features[rows], groups)
 
 
 class Encoding:

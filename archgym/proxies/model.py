@@ -12,12 +12,12 @@ from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from archgym import rng
 from archgym.errors import UnknownNameError, UsageError
 from archgym.space import Codes, DesignSpace
 
 from .auto import MODELS, Auto
 from .conformal import Conformal
+from .folds import MANY, folds
 from .forest import Forest
 from .inputs import Encoding, Floats, Inputs
 from .reach import Reach
@@ -26,8 +26,6 @@ from .regressor import Regressor
 Bools = npt.NDArray[np.bool_]
 
 KINDS: Mapping[str, type[Regressor]] = {"auto": Auto, **MODELS}
-_HELD_BACK = 0.2  # of the rows, to calibrate intervals
-_MOST = 5000  # rows to calibrate with
 _FEW = 5  # rows of a kind below which a classifier has nothing to learn
 
 
@@ -76,8 +74,9 @@ class Prediction:
 class ProxyModel:
     """One regression a metric (on its logarithm, if it is positive) and a constraint, and a classifier of validity.
 
-    A fifth of the rows is held back to calibrate intervals (split conformal prediction) and the distance from the
-    known; the models learn from the others.
+    Of many rows a fifth is held back to calibrate intervals (split conformal prediction) and the distance from the
+    known. Of fewer than 3,000 the models learn all, and intervals come from models that have learnt four fifths
+    (cross-conformal).
 
     Args:
         space: of the designs.
@@ -112,12 +111,13 @@ class ProxyModel:
                 f"proxy: expected rows with metrics to learn from, got {len(table.codes)} rows and "
                 f"{len(table.metrics)} metrics"
             )
-        x = Inputs.of(table.codes, table.features)
-        calibrate = self._held_back(table)
+        x = Inputs.of(table.codes, table.features, table.groups)
+        parts = folds(x, self.seed) if len(x) > 1 else np.empty((0, 1), np.bool_)
+        known = ~parts[0] if len(x) >= MANY else np.ones(len(x), np.bool_)
         self.metric_names, self.slack_names = tuple(table.metrics), tuple(table.slacks)
         with threadpool_limits(1):
             self._validity = _classifier(self._encoding.for_trees(x), table.valid, self.seed)
-        self._reach = Reach(self._encoding).fit(x.take(~calibrate), x.take(calibrate))
+        self._reach = Reach(self._encoding).fit(x, known, parts)
         self._outputs: dict[str, _Output] = {}
         todo = [*table.metrics.items(), *table.slacks.items()]
         for i, (name, column) in enumerate(todo):
@@ -126,11 +126,9 @@ class ProxyModel:
             if output.log and name in table.lower:
                 output.residual = True
                 usable &= table.lower[name] > 0
-            train, held = usable & ~calibrate, usable & calibrate
-            regressor = KINDS[self.kind](self.space, seed=self.seed)
             offset = output.offset(table.lower.get(name), len(column))
-            output.fit(regressor, x.take(train), column[train], offset[train])
-            self._outputs[name] = output.calibrate(x.take(held), column[held], offset[held])
+            regressor = KINDS[self.kind](self.space, seed=self.seed)
+            self._outputs[name] = output.fit(regressor, x.take(usable), column[usable], offset[usable], known[usable])
             if on_step is not None:
                 on_step(i + 1, len(todo))
         return self
@@ -179,14 +177,6 @@ class ProxyModel:
             for name, output in self._outputs.items()
             if isinstance(output.regressor, Auto)
         }
-
-    def _held_back(self, table: Table) -> Bools:
-        groups = np.arange(len(table.codes)) if table.groups is None else table.groups
-        counts = np.bincount(groups)
-        order = rng.generator(self.seed, "calibration").permutation(len(counts))
-        wanted = min(_HELD_BACK * len(table.codes), _MOST)
-        taken = order[: int(np.searchsorted(np.cumsum(counts[order]), wanted))]
-        return np.isin(groups, taken)
 
     def _p_valid(self, x: Inputs) -> Floats:
         if len(x) == 0:
@@ -245,18 +235,24 @@ class _Output:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(lower)
 
-    def fit(self, regressor: Regressor, x: Inputs, y: Floats, offset: Floats) -> None:
-        """Learn from rows (n,) that have the number."""
-        targets = (np.log(y) if self.log else y) - offset
-        if len(np.unique(targets)) < 2:
-            self.constant = float(targets[0]) if len(y) else np.nan
+    def fit(self, regressor: Regressor, x: Inputs, y: Floats, offset: Floats, known: Bools) -> Self:
+        """Learn from the known ones of rows (n,) that have the number, and find intervals from the others; if all are
+        known, from each by a model that has not seen it."""
+        actual = np.log(y) if self.log else y
+        targets = actual - offset
+        held = np.ones(len(x), np.bool_) if known.all() else ~known
+        if len(np.unique(targets[known])) < 2:
+            self.constant = float(targets[known][0]) if known.any() else np.nan
+            guessed = self._raw(x)
+        elif known.all():
+            self.regressor = regressor
+            guessed = regressor.cross_fit(x, targets)
         else:
-            self.regressor = regressor.fit(x, targets)
-
-    def calibrate(self, held: Inputs, truth: Floats, offset: Floats) -> Self:
-        """Find intervals from rows (n,) that it has not learnt from."""
-        actual = np.log(truth) if self.log else truth
-        self.interval = Conformal.of_residuals(self._raw(held) + offset, actual, maximise=self.maximise)
+            self.regressor = regressor.fit(x.take(known), targets[known])
+            guessed = np.full(len(x), np.nan)
+            guessed[held] = regressor.predict(x.take(held))
+        held &= np.isfinite(guessed)
+        self.interval = Conformal.of_residuals(guessed[held] + offset[held], actual[held], maximise=self.maximise)
         return self
 
     def predict(self, x: Inputs, offset: Floats) -> tuple[Floats, Floats, Floats]:

@@ -16,7 +16,8 @@ class Nearest(Regressor):
     """The target of the nearest known design (see `Reach`). A baseline."""
 
     def _fit(self, x: Inputs, y: Floats) -> None:
-        self._y, self._reach = np.array(y), Reach(self.encoding).fit(x, x.take(slice(0)))
+        self._y = np.array(y)
+        self._reach = Reach(self.encoding).fit(x, np.ones(len(x), np.bool_), np.empty((0, len(x)), np.bool_))
 
     def _predict(self, x: Inputs) -> Floats:
         return np.asarray(self._y[self._reach.nearest(x)])

@@ -27,12 +27,18 @@ class Reach:
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
 
-    def fit(self, known: Inputs, held_back: Inputs) -> Self:
-        """Learn where designs are known; without held-back ones nothing counts as far."""
-        self.restore(self._places(known), np.inf)
-        if len(known) and len(held_back):
-            self.limit = bound(self.distances(held_back), _FAR)
-        return self
+    def fit(self, x: Inputs, known: npt.NDArray[np.bool_], parts: npt.NDArray[np.bool_]) -> Self:
+        """Learn where designs are known.
+
+        Args:
+            x: n rows.
+            known: (n,) those that will have been learnt.
+            parts: (k, n) held back one after the other, to see how far they are from the rest; k may be 0: then nothing
+                counts as far.
+        """
+        apart = [self.restore(self._places(x.take(~part)), np.inf).distances(x.take(part)) for part in parts]
+        limit = bound(np.concatenate(apart), _FAR) if apart else np.inf
+        return self.restore(self._places(x.take(known)), limit)
 
     def restore(self, places: Floats, limit: float) -> Self:
         """Take over what an equal one has learnt: ``places`` and ``limit``."""

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from archgym.errors import MissingExtraError
 from archgym.space import DesignSpace
 
+from .folds import folds
 from .forest import Forest
 from .inputs import Encoding, Floats, Inputs
 
@@ -38,6 +39,19 @@ class Regressor(ABC):
         with threadpool_limits(1):
             self._fit(x, y)
         return self
+
+    def cross_fit(self, x: Inputs, y: Floats) -> Floats:
+        """Learn from all rows, and say what each (n,) would have been predicted without its part of them."""
+        self.fit(x, y)
+        return self.held_back(x, y)
+
+    def held_back(self, x: Inputs, y: Floats) -> Floats:
+        """What equal models that have not learnt a part of the rows (see ``folds``) predict of it: (n,), NaN for rows
+        of no part."""
+        out = np.full(len(x), np.nan)
+        for part in folds(x, self.seed):
+            out[part] = type(self)(self.space, seed=self.seed).fit(x.take(~part), y[~part]).predict(x.take(part))
+        return out
 
     @abstractmethod
     def _fit(self, x: Inputs, y: Floats) -> None:

@@ -45,8 +45,7 @@ def test_scores_are_of_rows_that_nothing_was_learnt_from(dataset):
     assert about["test_designs"] == split.digest
     assert about["rows"] == {"train": len(split.train), "test": len(split.test)}
     assert not model.knows(known.codes[split.test]).any()
-    learnt = model.knows(known.codes[split.train])
-    assert 0.75 < learnt.mean() < 0.85  # a fifth of them calibrates
+    assert model.knows(known.codes[split.train]).all()
     predicted = model.predict(known.codes[split.test])
     truth = known.frame["metric.latency"].to_numpy()[split.test]
     valid = np.isfinite(truth)
@@ -64,7 +63,7 @@ def test_one_model_for_several_workloads(tmp_path):
     known = lessons(dataset)
     assert known.features.shape[1] == len(known.feature_names) > 3
     model, about = fit_proxy(dataset, kind="lightgbm")
-    assert about["scores"]["latency"]["mape"] < 0.5  # some 770 rows; times span four orders of magnitude
+    assert about["scores"]["latency"]["mape"] < 0.6  # some 960 rows; times span four orders of magnitude
     assert len(about["sources"]) == 4
     # the same designs are predicted by workload: VGG-16 takes longer than AlexNet
     codes = known.codes[:50]
@@ -107,7 +106,7 @@ def test_the_predecessors_protocol(trace, most):
     problem = Problem(ProblemSpec("tabular", (trace,), "latency", sim={"table": f"dram-rl-{trace}"}))
     codes = problem.space.canonical(problem.space.sample(5560, np.random.default_rng(0)))
     y = np.log(problem.evaluate(codes).metrics["latency"])
-    x = Inputs(codes, np.empty((len(codes), 0)))
+    x = Inputs.of(codes)
     model = Auto(problem.space).fit(x.take(slice(1560)), y[:1560])
     truth, found = np.exp(y[1560:]), np.exp(model.predict(x.take(slice(1560, None))))
     assert np.sqrt(np.mean((found - truth) ** 2)) / truth.mean() < most

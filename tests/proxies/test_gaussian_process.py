@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad
+from scipy.optimize import approx_fprime, check_grad
 
 from archgym.proxies.gaussian_process import GaussianProcess, Lattice
+from archgym.proxies.latent import LatentLattice
 from archgym.space import DesignSpace, Parameter
 
 SPACE = DesignSpace(
@@ -77,6 +78,38 @@ def test_the_gradient_is_that_of_the_loss(data):
     z = (y - y.mean()) / y.std()
     start = LOGS + np.random.default_rng(1).normal(scale=0.1, size=7)
     assert check_grad(lambda x: p._loss(x, z)[0], lambda x: p._loss(x, z)[1], start) < 1e-5
+
+
+def test_the_gradient_is_that_of_the_loss_where_levels_find_their_places(data):
+    codes, y, _ = data
+    p = GaussianProcess(LatentLattice.of(SPACE)).fit(codes, y, iterations=0)
+    assert len(p.parameters) == 3 + 3 * 2 + 3  # lengths of all but "kind", its three points, s, c, noise
+    z = (y - y.mean()) / y.std()
+    start = p.parameters + np.random.default_rng(1).normal(scale=0.1, size=12)
+    gradient = p._loss(start, z)[1]
+    assert approx_fprime(start, lambda x: p._loss(x, z)[0], 1e-6) == pytest.approx(gradient, rel=1e-3, abs=1e-4)
+
+
+def test_levels_that_behave_alike_come_together():
+    """Eight kinds that behave in two ways: the plane shows which, and five rows of each kind are enough. Of equally far
+    levels every one has to be learnt by itself."""
+    space = DesignSpace([Parameter.integers("depth", 0, 9), Parameter.categorical("kind", tuple("abcdefgh"))])
+    codes = np.array([(d, k) for d in range(10) for k in range(8)])
+    y = np.where(codes[:, 1] < 4, np.sin(codes[:, 0]), np.cos(1.3 * codes[:, 0]))
+    order = np.random.default_rng(0).permutation(80)
+    seen, fresh = order[:40], order[40:]
+
+    def error(lattice):
+        p = GaussianProcess(lattice).fit(codes[seen], y[seen], iterations=100)
+        return np.abs(p.mean(codes[fresh]) - y[fresh]).mean(), p
+
+    plain, _ = error(Lattice.of(space))
+    latent, p = error(LatentLattice.of(space))
+    assert latent < 0.5 * plain
+    points = p.parameters[1 : 1 + 16].reshape(8, 2)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    within = max(apart[:4, :4].max(), apart[4:, 4:].max())
+    assert within < apart[:4, 4:].min()
 
 
 def test_the_loss_is_the_negative_log_posterior(data):

@@ -35,7 +35,7 @@ def designs(n, seed=0):
 
 
 def inputs(codes, features=None):
-    return Inputs(codes, np.empty((len(codes), 0)) if features is None else features)
+    return Inputs.of(codes, features)
 
 
 def additive(codes):
@@ -128,7 +128,7 @@ def test_auto_takes_the_model_that_fits():
 
 
 def test_auto_tries_a_network_where_there_are_many_rows(monkeypatch):
-    monkeypatch.setattr("archgym.proxies.auto._MANY", 100)
+    monkeypatch.setattr("archgym.proxies.auto.MANY", 100)
     codes = designs(120)
     model = Auto(SPACE).fit(inputs(codes), interacting(codes))
     assert "mlp" in model.rank_correlation
