@@ -27,6 +27,8 @@ from scipy.optimize import minimize
 from archgym.kernel import inlined, kernel
 from archgym.space import Codes, DesignSpace, Parameter
 
+from .posterior_mean import PosteriorMean
+
 Floats = npt.NDArray[np.float64]
 
 _ROOT5 = math.sqrt(5.0)
@@ -139,19 +141,6 @@ def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -
 
 
 @kernel
-def _means(a: Any, b: Any, tables: Any, product: float, additive: float, weights: Any) -> Any:
-    """Covariances (len(a), len(b)) of designs times weights (len(b),), summed row by row in one order."""
-    n, m = a.shape[0], b.shape[0]
-    out, whole, total, columns = np.zeros(n), np.empty(m), np.empty(m), np.ascontiguousarray(b.T)
-    share = additive / a.shape[1]
-    for i in range(n):
-        _correlate(tables, a, i, columns, m, whole, total)
-        for j in range(m):
-            out[i] += (product * whole[j] + share * total[j]) * weights[j]
-    return out
-
-
-@kernel
 def _covariance(a: Any, tables: Any, product: float, additive: float, noise: float) -> Any:
     """Covariance matrix (n, n) of designs given as codes, with noise on its diagonal; its lower half."""
     n = a.shape[0]
@@ -205,6 +194,7 @@ class GaussianProcess:
 
     def __init__(self, lattice: Lattice, start: Floats | None = None, *, noise: tuple[float, float] = _NOISE) -> None:
         self._lattice = lattice
+        self._mean_of: PosteriorMean | None = None  # made when it is asked for
         common = np.array([_SIGNAL, _ADDITIVE, noise]).T
         self._mean, self._sd = (np.concatenate(parts) for parts in zip(lattice.prior, common, strict=True))
         self.parameters: Floats = np.append(lattice.start, common[0]) if start is None else start
@@ -240,11 +230,10 @@ class GaussianProcess:
 
     def mean(self, codes: Codes) -> Floats:
         """Mean (n,), in the units of y: the same bits in every batch, and nothing that grows with the square of n."""
-        product, additive = np.exp(2.0 * self.parameters[-3:-1])
-        found = _means(
-            np.ascontiguousarray(codes, np.int64), self._codes, self._tables, product, additive, self._precise
-        )
-        return np.asarray(self._centre + self._scale * found)
+        if self._mean_of is None:
+            product, additive = np.exp(2.0 * self.parameters[-3:-1])
+            self._mean_of = PosteriorMean(self._codes, self._precise, self._tables, product, additive)
+        return self._centre + self._scale * self._mean_of(codes)
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation (n,), in the units of y."""
@@ -277,6 +266,7 @@ class GaussianProcess:
         assert info == 0
         self._weights = self._inverse @ z
         self._precise = self._inverse.T @ self._weights
+        self._mean_of = None
 
     def _loss(self, p: Floats, z: Floats) -> tuple[float, Floats]:
         """Negative log posterior of the hyperparameters and its gradient (Rasmussen and Williams, eq. 5.9)."""

@@ -20,6 +20,7 @@ from .conformal import Conformal
 from .folds import MANY, folds
 from .forest import Forest
 from .inputs import Encoding, Floats, Inputs
+from .leaf_masks import LatticeForest
 from .reach import Reach
 from .regressor import Regressor
 
@@ -116,7 +117,7 @@ class ProxyModel:
         known = ~parts[0] if len(x) >= MANY else np.ones(len(x), np.bool_)
         self.metric_names, self.slack_names = tuple(table.metrics), tuple(table.slacks)
         with threadpool_limits(1):
-            self._validity = _classifier(self._encoding.for_trees(x), table.valid, self.seed)
+            self._validity = self._classifier(x, table.valid)
         self._reach = Reach(self._encoding).fit(x, known, parts)
         self._outputs: dict[str, _Output] = {}
         todo = [*table.metrics.items(), *table.slacks.items()]
@@ -183,7 +184,17 @@ class ProxyModel:
             return np.empty(0)
         if isinstance(self._validity, float):
             return np.full(len(x), self._validity)
-        return np.asarray(expit(self._validity.predict(self._encoding.for_trees(x))))
+        return np.asarray(expit(self._validity.predict(x)))
+
+    def _classifier(self, x: Inputs, valid: Bools) -> LatticeForest | float:
+        """A model of validity, or the share of valid rows where one kind is too rare to learn."""
+        if min(int(valid.sum()), int((~valid).sum())) < _FEW:
+            return float(valid.mean())
+        model = HistGradientBoostingClassifier(max_iter=200, random_state=self.seed, early_stopping=False)
+        return self._on_space(Forest.of_boosting(model.fit(self._encoding.for_trees(x), valid)))
+
+    def _on_space(self, forest: Forest) -> LatticeForest:
+        return LatticeForest(forest, self.space, self._encoding.for_trees)
 
     # ---- exchange ----------------------------------------------------------------------
 
@@ -192,7 +203,7 @@ class ProxyModel:
         return {
             "metrics": list(self.metric_names),
             "slacks": list(self.slack_names),
-            "validity": self._validity if isinstance(self._validity, float) else self._validity.state(),
+            "validity": self._validity if isinstance(self._validity, float) else self._validity.forest.state(),
             "reach": {"places": self._reach.places, "limit": self._reach.limit},
             "outputs": {name: output.state() for name, output in self._outputs.items()},
         }
@@ -201,7 +212,7 @@ class ProxyModel:
         """Take over what an equal model learnt."""
         self.metric_names, self.slack_names = tuple(state["metrics"]), tuple(state["slacks"])
         known = state["validity"]
-        self._validity = known if isinstance(known, float) else Forest.restored(known)
+        self._validity = known if isinstance(known, float) else self._on_space(Forest.restored(known))
         self._reach = Reach(self._encoding).restore(**state["reach"])
         self._outputs = {
             name: _Output.restored(found, KINDS[self.kind](self.space, seed=self.seed))
@@ -278,11 +289,3 @@ class _Output:
         out.constant, out.interval = state["constant"], Conformal(**state["interval"])
         out.regressor = None if state["regressor"] is None else regressor.restore(state["regressor"])
         return out
-
-
-def _classifier(x: Floats, valid: Bools, seed: int) -> Forest | float:
-    """A model of validity, or the share of valid rows where one kind is too rare to learn."""
-    if min(int(valid.sum()), int((~valid).sum())) < _FEW:
-        return float(valid.mean())
-    model = HistGradientBoostingClassifier(max_iter=200, random_state=seed, early_stopping=False)
-    return Forest.of_boosting(model.fit(x, valid))

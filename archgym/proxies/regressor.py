@@ -17,6 +17,7 @@ from archgym.space import DesignSpace
 from .folds import folds
 from .forest import Forest
 from .inputs import Encoding, Floats, Inputs
+from .leaf_masks import LatticeForest
 
 
 class Regressor(ABC):
@@ -79,24 +80,27 @@ class Trees(Regressor):
     """Base of the models whose prediction is a sum over trees."""
 
     def _fit(self, x: Inputs, y: Floats) -> None:
-        self._forest = self._grown(self._columns(x), y)
+        self._take(self._grown(self._columns(x), y))
 
     @abstractmethod
     def _grown(self, columns: Floats, y: Floats) -> Forest:
         """The trees that learnt from columns (n, c) and targets (n,)."""
 
     def _predict(self, x: Inputs) -> Floats:
-        return self._forest.predict(self._columns(x))
+        return self._trees.predict(x)
 
     def _columns(self, x: Inputs) -> Floats:
         return self.encoding.for_trees(x)
 
     def state(self) -> dict[str, Any]:
-        return self._forest.state()
+        return self._trees.forest.state()
 
     def restore(self, state: Mapping[str, Any]) -> Self:
-        self._forest = Forest.restored(state)
+        self._take(Forest.restored(state))
         return self
+
+    def _take(self, forest: Forest) -> None:
+        self._trees = LatticeForest(forest, self.space, self._columns)
 
 
 class RandomForest(Trees):

@@ -6,6 +6,7 @@ from scipy.optimize import approx_fprime, check_grad
 
 from archgym.proxies.gaussian_process import GaussianProcess, Lattice
 from archgym.proxies.latent import LatentLattice
+from archgym.proxies.posterior_mean import PosteriorMean
 from archgym.space import DesignSpace, Parameter
 
 SPACE = DesignSpace(
@@ -70,6 +71,18 @@ def test_the_posterior_is_the_textbooks(data):
     assert mean == pytest.approx(y.mean() + y.std() * (k @ np.linalg.solve(full, z)), rel=1e-9)
     variance = np.diag(matrix(fresh, fresh) - k @ np.linalg.solve(full, k.T))
     assert sd == pytest.approx(y.std() * np.sqrt(variance), rel=1e-7)
+
+
+@pytest.mark.parametrize("levels", [[3], [4, 30, 5], [8] * 11, [150, 2, 9, 9]])
+def test_the_mean_is_the_weighted_sum_of_covariances(levels):
+    """Whatever groups the parameters fall into: one, an even or an odd number, one parameter above the limit."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, levels, (40, len(levels))), rng.integers(0, levels, (101, len(levels)))
+    tables, weights = rng.random((len(levels), max(levels), max(levels))), rng.normal(size=101)
+    parts = np.stack([t[a[:, k][:, None], b[:, k]] for k, t in enumerate(tables)])
+    found = PosteriorMean(b, weights, tables, 0.7, 0.4)
+    np.testing.assert_allclose(found(a), (0.7 * parts.prod(axis=0) + 0.4 * parts.mean(axis=0)) @ weights, atol=1e-12)
+    np.testing.assert_array_equal(found(a[5:6]), found(a)[5:6])
 
 
 def test_the_gradient_is_that_of_the_loss(data):
