@@ -14,6 +14,7 @@ from archgym.problem import Problem, ProblemSpec
 from archgym.proxies.auto import Auto
 from archgym.proxies.inputs import Inputs
 from archgym.proxies.model import ProxyModel
+from archgym.suite.problems import parse_problem
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +97,12 @@ def test_what_cannot_be_learnt_together(tmp_path, dataset):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("trace", "most"), [("random", 0.008), ("cloud-1", 0.016)])
+@pytest.mark.parametrize(("trace", "most"), [("random", 0.007), ("cloud-1", 0.011)])
 def test_the_predecessors_protocol(trace, most):
     """A plain random split of the memory controllers of its reinforcement learning: 1,560 rows learnt, 4,000 tested.
 
     ArchGym quotes an RMSE of 0.61 % without its denominator; ours is relative to the mean time. Over five splits it is
-    0.40 to 0.75 % (mean 0.54 %) on `random` and 0.65 to 1.41 % (1.01 %) on `cloud-1`.
+    0.39 to 0.85 % (mean 0.53 %, median 0.47 %) on `random` and 0.50 to 0.99 % (0.75 %) on `cloud-1`.
     """
     problem = Problem(ProblemSpec("tabular", (trace,), "latency", sim={"table": f"dram-rl-{trace}"}))
     codes = problem.space.canonical(problem.space.sample(5560, np.random.default_rng(0)))
@@ -110,7 +111,23 @@ def test_the_predecessors_protocol(trace, most):
     model = Auto(problem.space).fit(x.take(slice(1560)), y[:1560])
     truth, found = np.exp(y[1560:]), np.exp(model.predict(x.take(slice(1560, None))))
     assert np.sqrt(np.mean((found - truth) ** 2)) / truth.mean() < most
-    assert np.abs(found / truth - 1).mean() < 0.005
+    assert np.abs(found / truth - 1).mean() < 0.003
+
+
+@pytest.mark.slow
+def test_a_hundred_possible_designs():
+    """Times of a million systolic arrays after 100 designs that exist: over ten draws the mean relative error is 21 to
+    29 %, 24 % in the median (with every level of a categorical parameter equally far from the others 34 %)."""
+    problem = Problem(parse_problem("systolic-resnet50-edp-1m"))
+    errors = []
+    for seed in range(5):
+        codes = problem.space.canonical(problem.space.sample(4000, np.random.default_rng(seed)))
+        times = problem.evaluate(codes).metrics["latency"]
+        codes, y = codes[np.isfinite(times)], np.log(times[np.isfinite(times)])
+        x = Inputs.of(codes)
+        found = Auto(problem.space).fit(x.take(slice(100)), y[:100]).predict(x.take(slice(100, None)))
+        errors.append(np.abs(np.exp(found - y[100:]) - 1).mean())
+    assert np.median(errors) < 0.26
 
 
 @pytest.mark.slow
