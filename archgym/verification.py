@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from archgym import rng
+from archgym.dataset.dataset import Dataset
+from archgym.dataset.relearning import relearn
 from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
@@ -32,9 +37,9 @@ class Verification:
 
     Attributes:
         problem: the real one.
-        predicted, true: Evaluations of the same k + n designs: the k that searches on the proxy think best, then n
-            random ones.
-        top: k.
+        predicted, true: Evaluations of the same k + n designs: the k that searches on the proxy think best, round by
+            round, then n random ones.
+        rounds: how many of the k had been simulated after each round.
         scores: "top" and "random" -> metric -> scores (see ``archgym.proxies.scores``) on the designs that exist.
         optimum: the best reward that is known, of the suite's optimum or of these designs.
         exact: whether it is the optimum of a suite problem.
@@ -43,10 +48,15 @@ class Verification:
     problem: Problem
     predicted: Evaluation
     true: Evaluation
-    top: int
+    rounds: tuple[int, ...]
     scores: dict[str, dict[str, dict[str, float]]]
     optimum: float
     exact: bool
+
+    @property
+    def top(self) -> int:
+        """k."""
+        return self.rounds[-1]
 
     @property
     def regret(self) -> float:
@@ -58,6 +68,11 @@ class Verification:
     def verified_regret(self) -> float:
         """The same of the best of the k designs, which simulating them tells."""
         return self._regret(self.top)
+
+    @property
+    def regret_by_round(self) -> list[float]:
+        """The same of the best of all designs that were simulated up to each round."""
+        return [self._regret(k) for k in self.rounds]
 
     def _regret(self, k: int) -> float:
         usable = self.true.feasible[: min(k, self.top)]
@@ -76,6 +91,8 @@ def verify(
     samples: int = 10_000,
     agent: str = "genetic",
     seed: int = 0,
+    rounds: int = 1,
+    dataset: Dataset | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Search on a proxy and simulate the best designs found, and random ones beside them.
@@ -83,28 +100,77 @@ def verify(
     A search by expected metrics finds designs whose prediction is too good, or that just miss a limit; one by the worse
     ends of the intervals, among designs like the learnt ones only, finds what is safe (``sim.pessimistic`` of the
     simulator ``proxy``; compare B. Trabucco et al., "Conservative Objective Models", ICML 2021). Half of the designs
-    come from each, the safe ones first, and no two that are predicted to be alike.
+    come from each, the safe ones first, and no two that are predicted to be alike. Where there are several rounds the
+    model learns between them what was simulated: a prediction that was too good is wrong only once.
 
     Args:
         folder: of the proxy.
         problem: with the objective to search for; None is the first one that its data came from.
-        top: how many of the best designs found.
+        top: how many of the best designs found, in every round.
         random: designs.
-        samples: of both searches on the proxy.
+        samples: of both searches on the proxy, in every round.
         agent: that searches.
         seed: of search and random designs.
+        rounds: how often.
+        dataset: what the proxy learnt from; needed for more than one round.
         on_step: called with (samples done, samples in all).
 
     Raises:
-        UsageError: no proxy, or it does not know the problem.
+        UsageError: no proxy, it does not know the problem, or rounds without its data.
     """
-    if top < 1 or random < 0:
-        raise UsageError(f"verify: expected at least 1 of the best designs and 0 random ones, got {top} and {random}")
+    if top < 1 or random < 0 or rounds < 1:
+        raise UsageError(
+            f"verify: expected at least 1 of the best designs, 0 random ones and 1 round; got {top}, {random}, {rounds}"
+        )
+    if rounds > 1 and dataset is None:
+        raise UsageError("verify: several rounds learn again: expected the data set that the proxy learnt from")
     if problem is None:
         problem = ProblemSpec.from_dict(load_proxy(folder)[1]["sources"][0]["problem"])
+    real = Problem(problem)
+    drawn = real.space.canonical(real.space.sample(random, rng.generator(seed, "verify")))
+    by_chance = _Guess.of(Problem(proxied(problem, folder)), drawn)
+    guesses: list[_Guess] = []
+    counts: list[int] = []
+    codes, true = drawn[:0], real.evaluate(drawn[:0])
+    with TemporaryDirectory() as scratch:
+        for turn in range(rounds):
+            step = None if on_step is None else _part(on_step, turn, rounds)
+            fresh, guessed = _recommended(problem, folder, codes, top, samples, agent, seed, step)
+            guesses.append(_Guess.of(guessed, fresh))
+            codes, true = np.concatenate([codes, fresh]), Evaluation.concatenate([true, real.evaluate(fresh)])
+            counts.append(len(codes))
+            if turn + 1 < rounds:
+                assert dataset is not None
+                again = Path(scratch) / str(turn)
+                relearn(folder, dataset, real, true, again)
+                folder = again
+    best = _Guess.joined(guesses)
+    there = real.evaluate(drawn)
+    everything = Evaluation.concatenate([true, there])
+    judged = {"top": best.scores(real, true), "random": by_chance.scores(real, there)}
+    predicted = Evaluation.concatenate([best.evaluation, by_chance.evaluation])
+    return Verification(real, predicted, everything, tuple(counts), judged, *_optimum(real, everything))
+
+
+def _part(on_step: Callable[[int, int], None], turn: int, turns: int) -> Callable[[int, int], None]:
+    """Progress of one of several equal parts, as progress of all."""
+    return lambda done, n: on_step(turn * n + done, turns * n)
+
+
+def _recommended(
+    problem: ProblemSpec,
+    folder: str | Path,
+    known: Codes,
+    top: int,
+    samples: int,
+    agent: str,
+    seed: int,
+    on_step: Callable[[int, int], None] | None,
+) -> tuple[Codes, Problem]:
+    """The designs (top, d) that two searches on a proxy think best, beside those that are known; and its problem."""
     plain = proxied(problem, folder)
-    real, guessed = Problem(problem), Problem(plain)
-    best = np.empty((0, len(real.space)), np.int64)
+    guessed = Problem(plain)
+    best = known
     each = -(-samples // 2)
     for begun, (spec, k) in enumerate(((proxied(problem, folder, pessimistic=True), -(-top // 2)), (plain, top))):
         study, searched = prepare(StudySpec(spec, agent, {}, each, _BATCH, "grey", seed))
@@ -114,14 +180,37 @@ def verify(
                 on_step(begun * each + evaluator.n_samples, 2 * each)
 
         found = search(study, searched, on_ask=step)
-        best = np.concatenate([best, _best(found.samples, guessed, best, k - len(best))])
-    drawn = real.space.sample(random, rng.generator(seed, "verify"))
-    codes = np.concatenate([best, real.space.canonical(drawn)])
-    predicted, true = guessed.evaluate(codes), real.evaluate(codes)
-    optimum, exact = _optimum(real, true)
-    parts = {"top": slice(0, len(best)), "random": slice(len(best), None)}
-    judged = {part: _scores(guessed, codes[rows], true.take(rows)) for part, rows in parts.items()}
-    return Verification(real, predicted, true, len(best), judged, optimum, exact)
+        best = np.concatenate([best, _best(found.samples, guessed, best, k + len(known) - len(best))])
+    return best[len(known) :], guessed
+
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """What a proxy says of designs: as an Evaluation, and the columns ``NAME``, ``low.NAME``, ``high.NAME``."""
+
+    evaluation: Evaluation
+    columns: Mapping[str, npt.NDArray[Any]]
+
+    @classmethod
+    def of(cls, guessed: Problem, codes: Codes) -> _Guess:
+        evaluation, remarks = guessed.evaluate(codes), guessed.remarks(codes)
+        ends = {f"{end}.{name}": remarks[f"{end}.{name}"] for name in guessed.metric_names for end in ("low", "high")}
+        return cls(evaluation, {**{n: c for n, c in guessed.simulate(codes).items() if n in guessed.metrics}, **ends})
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Guess]) -> _Guess:
+        columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns}
+        return cls(Evaluation.concatenate([p.evaluation for p in parts]), columns)
+
+    def scores(self, real: Problem, true: Evaluation) -> dict[str, dict[str, float]]:
+        """Metric -> scores on the designs that exist by prediction and in truth."""
+        out = {}
+        for name in self.evaluation.metric_names:
+            usable = np.isfinite(true.metrics[name]) & np.isfinite(self.columns[name])
+            if usable.any():
+                parts = (self.columns[key][usable] for key in (name, f"low.{name}", f"high.{name}"))
+                out[name] = scores(true.metrics[name][usable], *parts, maximise=real.metrics[name].maximise)
+        return out
 
 
 def _best(samples: Evaluation, guessed: Problem, chosen: Codes, k: int) -> Codes:
@@ -146,16 +235,3 @@ def _optimum(problem: Problem, true: Evaluation) -> tuple[float, bool]:
     if facts is not None and not problem.objective.pareto:
         return float(facts["optimum"]["reward"]), True
     return float(true.reward[true.feasible].max()) if true.feasible.any() else -np.inf, False
-
-
-def _scores(guessed: Problem, codes: Codes, true: Evaluation) -> dict[str, dict[str, float]]:
-    """Metric -> scores on the designs that exist by prediction and in truth."""
-    columns, remarks = guessed.simulate(codes), guessed.remarks(codes)
-    out = {}
-    for name in guessed.metric_names:
-        usable = np.isfinite(true.metrics[name]) & np.isfinite(columns[name])
-        if usable.any():
-            ends = (remarks[f"low.{name}"][usable], remarks[f"high.{name}"][usable])
-            maximise = guessed.metrics[name].maximise
-            out[name] = scores(true.metrics[name][usable], columns[name][usable], *ends, maximise=maximise)
-    return out

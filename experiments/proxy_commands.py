@@ -103,11 +103,13 @@ def verify_proxy_model(
         str | None, typer.Option(help="Problem with the objective to search for; default: that of the data.")
     ] = None,
     limits: LimitOption = None,
-    top: Annotated[int, typer.Option(help="Best designs to simulate, half from a cautious search.")] = 20,
+    top: Annotated[int, typer.Option(help="Best designs to simulate in a round, half from a cautious search.")] = 20,
     random: Annotated[int, typer.Option(help="Random designs to simulate.")] = 100,
     samples: Annotated[int, typer.Option(help="Samples of the searches on the model.")] = 10_000,
     agent: Annotated[str, typer.Option(help="Agent that searches on the model.")] = "genetic",
     seed: Annotated[int, typer.Option(help="Seed of search and random designs.")] = 0,
+    rounds: Annotated[int, typer.Option(help="Rounds, between which the model learns what was simulated.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Data set that it learnt from, for several rounds.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search on a model, then simulate the best designs and random ones: what its recommendations are worth."""
@@ -125,6 +127,8 @@ def verify_proxy_model(
             samples=samples,
             agent=agent,
             seed=seed,
+            rounds=rounds,
+            dataset=None if data is None else Dataset(data),
             on_step=bar.at,
         )
     if as_json:
@@ -136,6 +140,7 @@ def verify_proxy_model(
                 "designs": verified_rows(found),
                 "regret": found.regret,
                 "verified_regret": found.verified_regret,
+                "regret_by_round": found.regret_by_round,
                 "optimum_exact": found.exact,
             }
         )
@@ -149,7 +154,8 @@ def verify_proxy_model(
     than = "the problem's optimum" if found.exact else "the best design simulated here"
     typer.echo(f"feasible: {feasible} of the {found.top} best by the model")
     typer.echo(f"its first choice is {_percent(found.regret)} worse than {than},")
-    typer.echo(f"the best of its {found.top} choices {_percent(found.verified_regret)}")
+    for k, regret in zip(found.rounds, found.regret_by_round, strict=True):
+        typer.echo(f"the best of its {'first ' if k < found.top else ''}{k} choices {_percent(regret)}")
 
 
 @app.command("study")

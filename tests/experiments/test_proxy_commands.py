@@ -99,7 +99,12 @@ def test_verify_simulates_what_the_model_recommends(folder, capsys):
     assert status == 0
     assert len(found["designs"]) == 5
     assert found["problem"] == "systolic/alexnet/latency"
+    assert found["regret_by_round"] == [found["verified_regret"]]
     assert found["verified_regret"] <= found["regret"]
+    status, out, _ = call(capsys, *common, "--rounds", 2, "--data", folder / "data")
+    assert status == 0
+    assert "the best of its first 5 choices" in out
+    assert "the best of its 10 choices" in out
     status, _, err = call(capsys, *common, "--problem", "systolic/vgg16/edp")
     assert status == 2
     assert "has learnt workload alexnet" in err

@@ -10,6 +10,7 @@ import archgym
 from archgym.dataset.build import build
 from archgym.dataset.collect import collect
 from archgym.dataset.learning import fit_proxy
+from archgym.dataset.relearning import relearn
 from archgym.errors import UsageError
 from archgym.problem import Problem, ProblemSpec
 from archgym.proxied import proxied
@@ -196,6 +197,56 @@ def test_recommendations_are_simulated(folder):
     assert found.optimum == found.true.reward.max()
     assert found.true.reward[:10].mean() > np.quantile(found.true.reward[10:], 0.9)
     assert found.scores["random"]["latency"]["mape"] < 0.3
+
+
+def test_rounds_learn_what_was_simulated(tmp_path):
+    """The second round knows the designs of the first, looks elsewhere, and all count for its regret."""
+    data = collect(Problem(SPEC), tmp_path / "data", n=200, mix="random", batch=50)
+    save_proxy(tmp_path / "model", *fit_proxy(data, kind="extra-trees"))
+    before = (tmp_path / "model" / "models.skops").read_bytes()
+    steps = []
+    found = verify(
+        tmp_path / "model",
+        top=6,
+        random=10,
+        samples=200,
+        rounds=2,
+        dataset=data,
+        on_step=lambda done, n: steps.append((done, n)),
+    )
+    assert found.rounds == (6, 12)
+    assert (len(found.true), len(found.predicted)) == (22, 22)
+    np.testing.assert_array_equal(found.true.codes, found.predicted.codes)
+    assert np.unique(Problem(SPEC).space.keys(found.true.codes[:12])).size == 12
+    assert found.regret_by_round[1] <= found.regret_by_round[0] <= found.regret
+    assert found.verified_regret == found.regret_by_round[1]
+    assert steps == sorted(steps)
+    assert steps[-1] == (400, 400)
+    assert (tmp_path / "model" / "models.skops").read_bytes() == before  # what was there stays
+    once = verify(tmp_path / "model", top=6, random=10, samples=200)
+    np.testing.assert_array_equal(once.true.codes[:6], found.true.codes[:6])
+    with pytest.raises(UsageError, match="expected the data set"):
+        verify(tmp_path / "model", rounds=2)
+    other = collect(Problem(ProblemSpec("systolic", ("vgg16",), "edp", space=SPACE)), tmp_path / "other", n=50)
+    with pytest.raises(UsageError, match="expected the rows that"):
+        verify(tmp_path / "model", samples=20, top=2, rounds=2, dataset=other)
+
+
+@pytest.mark.parametrize("limits", [(), ("area<=20",)])
+def test_a_relearnt_proxy_has_learnt_the_new_designs(tmp_path, limits):
+    problem = Problem(ProblemSpec("systolic", ("alexnet",), "edp", space=SPACE, limits=limits))
+    data = collect(problem, tmp_path / "data", n=100, mix="random", batch=50)
+    save_proxy(tmp_path / "model", *fit_proxy(data, kind="nearest"))
+    fresh = problem.evaluate(problem.space.sample(60, np.random.default_rng(1)))
+    relearn(tmp_path / "model", data, problem, fresh, tmp_path / "again")
+    model, about = load_proxy(tmp_path / "again")
+    there = np.isfinite(fresh.metrics["latency"])
+    codes = problem.space.canonical(fresh.codes)
+    assert model.knows(codes).all()  # also the impossible ones
+    found = model.predict(codes[there])
+    for name in model.metric_names:  # the nearest known design is the design itself
+        np.testing.assert_allclose(found.metrics[name], fresh.metrics[name][there], rtol=1e-12)
+    assert about["sources"] == load_proxy(tmp_path / "model")[1]["sources"]
 
 
 @pytest.mark.slow
