@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the pages of this folder again: data into DATA, tables and pictures beside this file.
-# One thread; about an hour. NAME: one of dram, systolic, accelerator, speed, surrogate (default: all). Speed wants the
-# machine for itself, and the data of systolic and accelerator.
+# One thread; some two hours. NAME: one of dram, systolic, accelerator, regret, speed, surrogate (default: all). Speed
+# wants the machine for itself, and the data of systolic and accelerator.
 #
 #     sh results/reference/proxy/study.sh DATA [NAME]
 set -e
@@ -33,6 +33,22 @@ case $name in accelerator | all)
     for lower in "" "--lower roofline"; do
         archgym proxy study "$data/accelerator" --out "$here/accelerator${lower:+-roofline}" --rows 50,100,200,400,800,1400 \
             --seeds 2 --models auto,lightgbm $lower
+    done
+    ;;
+esac
+
+case $name in regret | all)
+    echo problem,seed,first,of_20,of_40 > "$here/regret.csv"
+    for problem in gen-mixed-p99 gen-mixed-latency-power gen-hotrow-p99-power gen-hotrow-ed2p; do
+        for seed in 0 1 2; do
+            rows=$data/$problem-$seed
+            archgym dataset collect "dram-rl-$problem" --n 1560 --mix random --seed "$seed" --out "$rows"
+            archgym proxy fit "$rows" --out "$rows-proxy" --seed "$seed"
+            archgym proxy verify "$rows-proxy" --seed "$seed" --rounds 2 --data "$rows" --json | python -c "
+import json, sys
+found = json.load(sys.stdin)
+print('$problem', $seed, found['regret'], *found['regret_by_round'], sep=',')" >> "$here/regret.csv"
+        done
     done
     ;;
 esac
