@@ -81,3 +81,13 @@ def test_speeds(name, row):
     table = pd.read_csv(FOLDER / f"speed-{name}" / "speed.csv").set_index("what")
     order = ["simulator", "simulator, a process each", "auto", "gaussian", "random-forest"]
     np.testing.assert_allclose(cells(row), table.loc[order, "us_batch"], rtol=0.006)
+
+
+def test_what_a_choice_is_worth():
+    table = pd.read_csv(FOLDER / "regret.csv").set_index(["problem", "seed"])
+    assert len(table) == 12
+    assert (table["of_40"] <= 0.01).all()
+    for problem in table.index.unique("problem"):
+        line = next(line for line in PAGE.splitlines() if line.startswith(f"| {problem} |"))
+        shown = [[float(n) for n in re.findall(r"[\d.]+", cell)] for cell in line.split("|")[2:5]]
+        np.testing.assert_allclose(np.array(shown).T, 100 * table.loc[problem].to_numpy(), atol=0.05)
