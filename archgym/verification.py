@@ -113,7 +113,7 @@ def verify(
         seed: of search and random designs.
         rounds: how often.
         dataset: what the proxy learnt from; needed for more than one round.
-        on_step: called with (samples done, samples in all).
+        on_step: called with (samples done, samples in all); learning between rounds counts as a search.
 
     Raises:
         UsageError: no proxy, it does not know the problem, or rounds without its data.
@@ -132,17 +132,22 @@ def verify(
     guesses: list[_Guess] = []
     counts: list[int] = []
     codes, true = drawn[:0], real.evaluate(drawn[:0])
+
+    def progress(part: int) -> Callable[[int, int], None]:
+        """Of one of the searches and fits in between, as progress of all."""
+        share, total = 1.0 / (2 * rounds - 1), rounds * samples
+        return lambda done, n: None if on_step is None else on_step(round(total * share * (part + done / n)), total)
+
     with TemporaryDirectory() as scratch:
         for turn in range(rounds):
-            step = None if on_step is None else _part(on_step, turn, rounds)
-            fresh, guessed = _recommended(problem, folder, codes, top, samples, agent, seed, step)
+            fresh, guessed = _recommended(problem, folder, codes, top, samples, agent, seed, progress(2 * turn))
             guesses.append(_Guess.of(guessed, fresh))
             codes, true = np.concatenate([codes, fresh]), Evaluation.concatenate([true, real.evaluate(fresh)])
             counts.append(len(codes))
             if turn + 1 < rounds:
                 assert dataset is not None
                 again = Path(scratch) / str(turn)
-                relearn(folder, dataset, real, true, again)
+                relearn(folder, dataset, real, true, again, progress(2 * turn + 1))
                 folder = again
     best = _Guess.joined(guesses)
     there = real.evaluate(drawn)
@@ -150,11 +155,6 @@ def verify(
     judged = {"top": best.scores(real, true), "random": by_chance.scores(real, there)}
     predicted = Evaluation.concatenate([best.evaluation, by_chance.evaluation])
     return Verification(real, predicted, everything, tuple(counts), judged, *_optimum(real, everything))
-
-
-def _part(on_step: Callable[[int, int], None], turn: int, turns: int) -> Callable[[int, int], None]:
-    """Progress of one of several equal parts, as progress of all."""
-    return lambda done, n: on_step(turn * n + done, turns * n)
 
 
 def _recommended(
@@ -165,7 +165,7 @@ def _recommended(
     samples: int,
     agent: str,
     seed: int,
-    on_step: Callable[[int, int], None] | None,
+    on_step: Callable[[int, int], None],
 ) -> tuple[Codes, Problem]:
     """The designs (top, d) that two searches on a proxy think best, beside those that are known; and its problem."""
     plain = proxied(problem, folder)
@@ -176,8 +176,7 @@ def _recommended(
         study, searched = prepare(StudySpec(spec, agent, {}, each, _BATCH, "grey", seed))
 
         def step(evaluator: Evaluator, begun: int = begun) -> None:
-            if on_step is not None:
-                on_step(begun * each + evaluator.n_samples, 2 * each)
+            on_step(begun * each + evaluator.n_samples, 2 * each)
 
         found = search(study, searched, on_ask=step)
         best = np.concatenate([best, _best(found.samples, guessed, best, k + len(known) - len(best))])

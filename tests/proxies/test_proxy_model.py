@@ -160,7 +160,7 @@ def test_groups_stay_whole(n):
     if n < 3000:  # every row is predicted once, by a model that has not seen its group
         assert parts.sum(axis=1).tolist() == [80] * 5
     else:
-        assert parts.sum() == n // 5
+        assert n // 5 - 40 <= parts.sum() <= n // 5
 
 
 def test_equal_designs_are_a_group_unless_told_otherwise():

@@ -221,6 +221,7 @@ def test_rounds_learn_what_was_simulated(tmp_path):
     assert found.regret_by_round[1] <= found.regret_by_round[0] <= found.regret
     assert found.verified_regret == found.regret_by_round[1]
     assert steps == sorted(steps)
+    assert {n for _, n in steps} == {400}
     assert steps[-1] == (400, 400)
     assert (tmp_path / "model" / "models.skops").read_bytes() == before  # what was there stays
     once = verify(tmp_path / "model", top=6, random=10, samples=200)
