@@ -53,7 +53,9 @@ def relearn(
     more = _joined(known, problem, simulated, lower)
     fresh = ProxyModel(model.space, model.kind, seed=model.seed)
     fresh.fit(more.table(np.arange(len(more))), maximise=more.maximise, on_step=on_step)
-    save_proxy(out, fresh, {key: value for key, value in about.items() if key != "sha256"})
+    del about["sha256"]
+    rows = {"train": len(more), "test": 0}
+    save_proxy(out, fresh, {**about, "rows": rows, "test_designs": "", "weights": fresh.weights, "scores": {}})
 
 
 def _joined(known: Lessons, problem: Problem, simulated: Evaluation, lower: LowerFidelity | None) -> Lessons:

@@ -17,7 +17,7 @@ from archgym.space import DesignSpace
 
 from .model import ProxyModel
 
-FORMAT = 2
+FORMAT = 3
 HEADER, MODELS = "proxy.json", "models.skops"
 
 

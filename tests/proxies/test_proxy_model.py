@@ -16,7 +16,7 @@ from archgym.proxies.inputs import Encoding, Inputs
 from archgym.proxies.model import ProxyModel, Table
 from archgym.proxies.reach import Reach
 from archgym.proxies.scores import scores
-from archgym.proxies.store import load_proxy, save_proxy
+from archgym.proxies.store import FORMAT, load_proxy, save_proxy
 from archgym.space import DesignSpace, Parameter
 
 SPACE = DesignSpace(
@@ -256,7 +256,10 @@ def test_what_is_no_proxy_is_refused(model, stored, tmp_path, monkeypatch):
         load_proxy(stored)
     (stored / "models.skops").write_bytes(content)
     header = json.loads((stored / "proxy.json").read_text())
-    for change, why in (({"format": 9}, "expected format 2, got 9"), ({"sha256": "0"}, "damaged or was altered")):
+    for change, why in (
+        ({"format": 9}, f"expected format {FORMAT}, got 9"),
+        ({"sha256": "0"}, "damaged or was altered"),
+    ):
         (stored / "proxy.json").write_text(json.dumps({**header, **change}))
         with pytest.raises(UsageError, match=why):
             load_proxy(stored)

@@ -248,6 +248,9 @@ def test_a_relearnt_proxy_has_learnt_the_new_designs(tmp_path, limits):
     for name in model.metric_names:  # the nearest known design is the design itself
         np.testing.assert_allclose(found.metrics[name], fresh.metrics[name][there], rtol=1e-12)
     assert about["sources"] == load_proxy(tmp_path / "model")[1]["sources"]
+    assert about["rows"]["train"] > 100  # all rows and the new designs; nothing is left to score it on
+    assert about["scores"] == {}
+    assert verify(tmp_path / "again", top=3, random=0, samples=100).rounds == (3,)
 
 
 @pytest.mark.slow
