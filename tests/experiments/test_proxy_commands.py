@@ -101,6 +101,8 @@ def test_verify_simulates_what_the_model_recommends(folder, capsys):
     assert found["problem"] == "systolic/alexnet/latency"
     assert found["regret_by_round"] == [found["verified_regret"]]
     assert found["verified_regret"] <= found["regret"]
+    call(capsys, "proxy", "fit", folder / "data", "--out", folder / "simple", "--model", "additive")
+    common = ("proxy", "verify", folder / "simple", *common[3:])
     status, out, _ = call(capsys, *common, "--rounds", 2, "--data", folder / "data")
     assert status == 0
     assert "the best of its first 5 choices" in out

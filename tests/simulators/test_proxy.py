@@ -202,7 +202,7 @@ def test_recommendations_are_simulated(folder):
 def test_rounds_learn_what_was_simulated(tmp_path):
     """The second round knows the designs of the first, looks elsewhere, and all count for its regret."""
     data = collect(Problem(SPEC), tmp_path / "data", n=200, mix="random", batch=50)
-    save_proxy(tmp_path / "model", *fit_proxy(data, kind="extra-trees"))
+    save_proxy(tmp_path / "model", *fit_proxy(data, kind="additive"))
     before = (tmp_path / "model" / "models.skops").read_bytes()
     steps = []
     found = verify(
