@@ -192,9 +192,9 @@ class _Guess:
 
     @classmethod
     def of(cls, guessed: Problem, codes: Codes) -> _Guess:
-        evaluation, remarks = guessed.evaluate(codes), guessed.remarks(codes)
+        columns, remarks = guessed.simulate(codes), guessed.remarks(codes)
         ends = {f"{end}.{name}": remarks[f"{end}.{name}"] for name in guessed.metric_names for end in ("low", "high")}
-        return cls(evaluation, {**{n: c for n, c in guessed.simulate(codes).items() if n in guessed.metrics}, **ends})
+        return cls(guessed.score(codes, columns), {name: columns[name] for name in guessed.metric_names} | ends)
 
     @classmethod
     def joined(cls, parts: Sequence[_Guess]) -> _Guess:

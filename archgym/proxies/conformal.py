@@ -7,8 +7,7 @@ on average: rows whose prediction is among the best twentieth are calibrated by 
 
 Of few rows none is wasted on that: each is predicted by a model that has learnt four fifths of the others (V. Vovk,
 "Cross-conformal Predictors", Annals of Mathematics and Artificial Intelligence 74, 2015). The probability is then no
-theorem, as errors share models, but what is measured: a little more than declared, because the model that is kept has
-learnt more than those that were judged.
+theorem, as errors share models: it was 88 to 96 % on memory controllers after 1,560 rows (``results/reference/proxy``).
 """
 
 from __future__ import annotations
