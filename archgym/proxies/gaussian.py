@@ -15,9 +15,10 @@ from .inputs import Floats, Inputs
 from .latent import LatentLattice
 from .regressor import Regressor
 
-_TUNED_ON = 400  # rows for the search of hyperparameters, whose cost grows with the cube
+# The search for hyperparameters: steps on so many rows. A step's cost grows with the cube of the rows, and few of them
+# show where to go.
+_SEARCH = ((400, 40), (800, 20))
 _MOST = 2000  # rows
-_STEPS = 60
 # A proxy is right on average: what a few rows do not explain is better taken for noise of some 5 % of the spread than
 # followed, as a search that trusts its best rows does.
 _NOISE = (math.log(5e-2), 1.5)
@@ -28,10 +29,17 @@ class Gaussian(Regressor):
     used."""
 
     def _fit(self, x: Inputs, y: Floats) -> None:
-        order = rng.generator(self.seed, "gaussian").permutation(len(x))
-        few, most = np.sort(order[:_TUNED_ON]), np.sort(order[:_MOST])
-        tuned = GaussianProcess(LatentLattice.of(self.space), noise=_NOISE).fit(x.codes[few], y[few], iterations=_STEPS)
-        self.restore({"codes": x.codes[most], "y": y[most], "parameters": tuned.parameters})
+        # A design that is there twice would prove that there is no noise at all, for any other designs.
+        codes, which = np.unique(x.codes, axis=0, return_inverse=True)
+        y = np.bincount(which, y) / np.bincount(which)
+        order = rng.generator(self.seed, "gaussian").permutation(len(codes))
+        lattice, parameters = LatentLattice.of(self.space), None
+        for rows, steps in _SEARCH:
+            some = np.sort(order[:rows])
+            process = GaussianProcess(lattice, parameters, noise=_NOISE).fit(codes[some], y[some], iterations=steps)
+            parameters = process.parameters
+        most = np.sort(order[:_MOST])
+        self.restore({"codes": codes[most], "y": y[most], "parameters": parameters})
 
     def _predict(self, x: Inputs) -> Floats:
         return self._process.mean(x.codes)

@@ -69,11 +69,6 @@ class Lattice:
         return len(self.distances)
 
     @property
-    def owners(self) -> npt.NDArray[np.int64]:
-        """Which parameter each hyperparameter (h,) of the correlations belongs to."""
-        return np.arange(len(self))
-
-    @property
     def prior(self) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the hyperparameters (h,): here of the logarithms of length scales.
 
@@ -98,6 +93,11 @@ class Lattice:
         which = self.categorical[:, None, None]
         return np.where(which, flat, matern), np.where(which, r * flat, slope)
 
+    def gradient(self, codes: Codes, tables: Floats, slopes: Floats, product: float, additive: float, w: Floats) -> Any:
+        """Derivatives (h + 2,) in the hyperparameters, log s and log c of the covariances of designs (n, d), summed
+        over all pairs with symmetric weights (n, n); tables and slopes as ``tables`` gave them."""
+        return _gradients(codes, tables, slopes, product, additive, w)
+
 
 def coordinates(p: Parameter) -> Floats:
     """Places (n,) of the levels between 0 and 1."""
@@ -111,7 +111,7 @@ def coordinates(p: Parameter) -> Floats:
 
 
 @inlined
-def _correlate(tables: Any, a: Any, i: int, columns: Any, m: int, whole: Any, total: Any) -> None:
+def correlate(tables: Any, a: Any, i: int, columns: Any, m: int, whole: Any, total: Any) -> None:
     """Fill product and sum over the parameters of the correlations of design a[i] and the first m of the others.
 
     ``columns`` (d, n) holds the others' codes parameter by parameter: one row of a table serves them all.
@@ -134,7 +134,7 @@ def _covariances(a: Any, b: Any, tables: Any, product: float, additive: float) -
     share = additive / a.shape[1]
     for i in range(n):
         whole = out[i]
-        _correlate(tables, a, i, columns, m, whole, total)
+        correlate(tables, a, i, columns, m, whole, total)
         for j in range(m):
             whole[j] = product * whole[j] + share * total[j]
     return out
@@ -148,7 +148,7 @@ def _covariance(a: Any, tables: Any, product: float, additive: float, noise: flo
     share = additive / a.shape[1]
     for i in range(n):
         whole = out[i]
-        _correlate(tables, a, i, columns, i, whole, total)
+        correlate(tables, a, i, columns, i, whole, total)
         for j in range(i):
             whole[j] = product * whole[j] + share * total[j]
         whole[i] = product + additive + noise
@@ -156,26 +156,25 @@ def _covariance(a: Any, tables: Any, product: float, additive: float, noise: flo
 
 
 @kernel
-def _gradients(a: Any, tables: Any, slopes: Any, owners: Any, product: float, additive: float, weights: Any) -> Any:
-    """Sums over all pairs of weights (n, n) times derivatives of the covariance: h of the tables, log s, log c."""
-    n, d, n_slopes = a.shape[0], a.shape[1], len(owners)
-    out, whole, total, columns = np.zeros(n_slopes + 2), np.empty(n), np.empty(n), np.ascontiguousarray(a.T)
+def _gradients(a: Any, tables: Any, slopes: Any, product: float, additive: float, weights: Any) -> Any:
+    """Sums over all pairs of weights (n, n) times derivatives of the covariance: d of the tables, log s, log c."""
+    n, d = a.shape
+    out, whole, total, columns = np.zeros(d + 2), np.empty(n), np.empty(n), np.ascontiguousarray(a.T)
     share = additive / d
     for i in range(n):
         m = i + 1
-        _correlate(tables, a, i, columns, m, whole, total)
-        for h in range(n_slopes):
-            k = owners[h]
-            row, slope, levels = tables[k, a[i, k]], slopes[h, a[i, k]], columns[k]
+        correlate(tables, a, i, columns, m, whole, total)
+        for k in range(d):
+            row, slope, levels = tables[k, a[i, k]], slopes[k, a[i, k]], columns[k]
             part = 0.0
             for j in range(i):  # a design has no distance from itself
                 at = levels[j]
                 part += weights[i, j] * slope[at] * (product * whole[j] / max(row[at], 1e-300) + share)
-            out[h] += 2.0 * part
+            out[k] += 2.0 * part
         for j in range(m):
             w = weights[i, j] if i == j else 2.0 * weights[i, j]
-            out[n_slopes] += 2.0 * w * product * whole[j]
-            out[n_slopes + 1] += 2.0 * w * share * total[j]
+            out[d] += 2.0 * w * product * whole[j]
+            out[d + 1] += 2.0 * w * share * total[j]
     return out
 
 
@@ -281,8 +280,7 @@ class GaussianProcess:
         alpha = precision @ z
         weights = 0.5 * (precision - np.outer(alpha, alpha))
         gradient = np.empty(len(p))
-        owners = self._lattice.owners
-        gradient[:-1] = _gradients(self._codes, tables, slopes, owners, product, additive, weights)
+        gradient[:-1] = self._lattice.gradient(self._codes, tables, slopes, product, additive, weights)
         gradient[-1] = 2.0 * noise * float(np.trace(weights))
         away = (p - self._mean) / self._sd
         loss = 0.5 * float(z @ alpha) + float(np.log(np.diag(factor)).sum()) + 0.5 * float(away @ away)

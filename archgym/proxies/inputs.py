@@ -65,7 +65,7 @@ class Encoding:
                 columns.append(place[x.codes[:, i]][:, None])
             else:
                 columns.append(np.eye(n)[x.codes[:, i]])
-        return np.concatenate([*columns, _tamed(x.features)], axis=1)
+        return np.concatenate([*columns, tamed(x.features)], axis=1)
 
     def tree_weights(self, n_features: int) -> Floats:
         """What the columns of ``for_trees`` have to be multiplied by for two levels of any categorical parameter to
@@ -78,7 +78,7 @@ class Encoding:
     def one_hot(self, x: Inputs) -> Floats:
         """One column for each level of each parameter, then the features."""
         columns = [np.eye(n)[x.codes[:, i]] for i, n in enumerate(self._levels)]
-        return np.concatenate([*columns, _tamed(x.features)], axis=1)
+        return np.concatenate([*columns, tamed(x.features)], axis=1)
 
     def dense(self, x: Inputs) -> Floats:
         """Every level by itself, and the places of ordered parameters, from -1 to 1: what a network learns from."""
@@ -90,6 +90,6 @@ class Encoding:
         return np.concatenate([*places, self.one_hot(x)], axis=1)
 
 
-def _tamed(features: Floats) -> Floats:
+def tamed(features: Floats) -> Floats:
     """Features span orders of magnitude: logarithms of their size, with their sign."""
     return np.sign(features) * np.log1p(np.abs(features))

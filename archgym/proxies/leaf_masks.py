@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archgym.kernel import kernel
+from archgym.kernel import inlined, kernel
 from archgym.space import Codes, DesignSpace
 
 from .forest import Forest
@@ -90,7 +90,9 @@ class LeafMasks:
             for k in range(self._joint.first[q], self._joint.first[q + 1]):
                 part = (out[first[k] : first[k + 1]].reshape(levels[k], 1, -1) | part).reshape(-1, none.shape[1])
             parts.append(~part)
-        self._masks = np.concatenate(parts)
+        masks = np.concatenate(parts)
+        # Half a word is enough for most boosted trees, and what is read counts.
+        self._masks = masks.astype(np.uint32) if leaves.max() <= _BITS // 2 else masks
         self._begin = np.cumsum([0, *self._joint.sizes[:-1]])
 
     @staticmethod
@@ -150,29 +152,50 @@ def _rule_out(nodes: Any, roots: Any, owner: Any, values: Any, first: Any, masks
                     masks[level, t, leaf >> 6] |= one << (np.uint64(leaf) & low)
 
 
+@inlined
+def _left_over(rows: Any, masks: Any, left: Any) -> None:
+    """Fill left (m,) with what all of the masks leave over."""
+    groups, m = len(rows), len(left)
+    left[:] = masks[rows[0]]
+    for q in range(1, groups - 1, 2):  # two at a time: fewer passes
+        a, b = masks[rows[q]], masks[rows[q + 1]]
+        for j in range(m):
+            left[j] &= a[j] & b[j]
+    if groups % 2 == 0:
+        a = masks[rows[groups - 1]]
+        for j in range(m):
+            left[j] &= a[j]
+
+
+@inlined
+def _leaf(left: Any, t: int, words: int, which: Any) -> Any:
+    """Number of the one leaf that is left over of tree t."""
+    bit, at = np.uint64(0), 0
+    for w in range(words):
+        word = np.uint64(left[t * words + w])
+        bit |= word
+        at += w if word != 0 else 0
+    return at * _BITS + which[(bit * np.uint64(_DE_BRUIJN)) >> np.uint64(_BITS - 6)]
+
+
 @kernel
 def _sums(rows: Any, masks: Any, worths: Any, which: Any) -> Any:
     """Sum over the trees (n,) of what the leaves are worth that the masks ``rows`` (n, groups) leave over."""
-    factor, shift = np.uint64(_DE_BRUIJN), np.uint64(58)
-    n, groups = rows.shape
-    trees, m = len(worths), masks.shape[1]
+    n, trees, m = len(rows), len(worths), masks.shape[1]
     words = m // trees
-    out, left = np.zeros(n), np.empty(m, np.uint64)
-    for i in range(n):
-        left[:] = masks[rows[i, 0]]
-        for q in range(1, groups - 1, 2):  # two at a time: fewer passes
-            a, b = masks[rows[i, q]], masks[rows[i, q + 1]]
-            for j in range(m):
-                left[j] &= a[j] & b[j]
-        if groups % 2 == 0:
-            a = masks[rows[i, groups - 1]]
-            for j in range(m):
-                left[j] &= a[j]
-        for t in range(trees):
-            bit, at = np.uint64(0), 0
-            for w in range(words):
-                word = left[t * words + w]
-                bit |= word
-                at += w if word != 0 else 0
-            out[i] += worths[t, at * 64 + which[(bit * factor) >> shift]]
+    out, left, left2 = np.zeros(n), np.empty(m, masks.dtype), np.empty(m, masks.dtype)
+    for i in range(0, n, 2):  # two designs, whose sums do not wait for each other
+        last = min(i + 1, n - 1)
+        _left_over(rows[i], masks, left)
+        _left_over(rows[last], masks, left2)
+        a, b = 0.0, 0.0
+        if words == 1:  # compiled without the loop over words
+            for t in range(trees):
+                a += worths[t, _leaf(left, t, 1, which)]
+                b += worths[t, _leaf(left2, t, 1, which)]
+        else:
+            for t in range(trees):
+                a += worths[t, _leaf(left, t, words, which)]
+                b += worths[t, _leaf(left2, t, words, which)]
+        out[i], out[last] = a, b
     return out

@@ -36,7 +36,11 @@ class PosteriorMean:
         d, n_levels = tables.shape[:2]
         self._tables, self._levels = np.ascontiguousarray(tables), codes.max(axis=0) + 1
         self._joint = Joint.of(self._levels.tolist(), _MOST)
-        self._places, self._weights = self._joint.places(codes), product * weights
+        self._weights = product * weights
+        # Groups are taken by three; one more, or two, have a single level that all designs share.
+        places = np.zeros((-(-len(self._joint) // 3) * 3, len(codes)), np.min_scalar_type(self._joint.sizes.max() - 1))
+        places[: len(self._joint)] = self._joint.places(codes)
+        self._places = places
         heights = np.stack([np.bincount(column, weights, minlength=n_levels) for column in codes.T])
         self._effects = additive / d * np.einsum("kab,kb->ka", tables, heights)
 
@@ -57,37 +61,47 @@ class PosteriorMean:
 
 @kernel
 def _sums(codes: Any, tables: Any, effects: Any, levels: Any, first: Any, most: int, places: Any, weights: Any) -> Any:
-    """Effects of the levels of designs (m, d), plus sums over observations of weights times products (m,)."""
-    groups, n = places.shape
-    joint, whole, out = np.empty((groups, most)), np.empty(n), np.zeros(len(codes))
-    for i in range(len(codes)):
-        for k in range(codes.shape[1]):
-            out[i] += effects[k, codes[i, k]]
-        for q in range(groups):
+    """Effects of the levels of designs (m, d), plus sums over observations of weights times products (m,).
+
+    Four designs at a time lie side by side, so that one instruction multiplies all four.
+    """
+    (groups, n), (m, d) = places.shape, codes.shape
+    joint, whole, sums = np.ones((groups, most, 4)), np.empty((n, 4)), np.empty(4)
+    out = np.empty(m)
+    for i in range(0, m, 4):
+        i1, i2, i3 = min(i + 1, m - 1), min(i + 2, m - 1), min(i + 3, m - 1)
+        for q in range(len(first) - 1):  # correlations with all combinations of the levels of a group
             row, filled = joint[q], 1
             row[0] = 1.0
             for k in range(first[q], first[q + 1]):
-                table = tables[k, codes[i, k]]
+                a, b = tables[k, codes[i, k]], tables[k, codes[i1, k]]
+                c, e = tables[k, codes[i2, k]], tables[k, codes[i3, k]]
                 for level in range(levels[k] - 1, -1, -1):  # from the back: the first block is still needed
-                    for e in range(filled):
-                        row[level * filled + e] = row[e] * table[level]
+                    ta, tb, tc, te = a[level], b[level], c[level], e[level]
+                    for r in range(filled):
+                        at = level * filled + r
+                        row[at, 0] = row[r, 0] * ta
+                        row[at, 1] = row[r, 1] * tb
+                        row[at, 2] = row[r, 2] * tc
+                        row[at, 3] = row[r, 3] * te
                 filled *= levels[k]
-        whole[:] = weights
-        for q in range(0, groups - 1, 2):  # two groups at a time: fewer passes over the data
-            row, place, row2, place2 = joint[q], places[q], joint[q + 1], places[q + 1]
+        for j in range(n):
+            for lane in range(4):
+                whole[j, lane] = weights[j]
+        for q in range(0, groups, 3):
+            px, py, pz = places[q], places[q + 1], places[q + 2]
+            x, y, z = joint[q], joint[q + 1], joint[q + 2]
             for j in range(n):
-                whole[j] *= row[place[j]] * row2[place2[j]]
-        if groups % 2:
-            row, place = joint[groups - 1], places[groups - 1]
-            for j in range(n):
-                whole[j] *= row[place[j]]
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four sums that do not wait for each other
-        for j in range(0, n - 3, 4):
-            a += whole[j]
-            b += whole[j + 1]
-            c += whole[j + 2]
-            d += whole[j + 3]
-        for j in range(n - n % 4, n):
-            a += whole[j]
-        out[i] += (a + b) + (c + d)
+                jx, jy, jz = px[j], py[j], pz[j]
+                for lane in range(4):
+                    whole[j, lane] *= x[jx, lane] * y[jy, lane] * z[jz, lane]
+        sums[:] = 0.0
+        for j in range(n):
+            for lane in range(4):
+                sums[lane] += whole[j, lane]
+        for lane in range(min(4, m - i)):
+            effect = 0.0
+            for k in range(d):
+                effect += effects[k, codes[i + lane, k]]
+            out[i + lane] = effect + sums[lane]
     return out

@@ -16,7 +16,7 @@ from archgym.space import DesignSpace
 
 from .folds import folds
 from .forest import Forest
-from .inputs import Encoding, Floats, Inputs
+from .inputs import Encoding, Floats, Inputs, tamed
 from .leaf_masks import LatticeForest
 
 
@@ -173,8 +173,11 @@ class Additive(Regressor):
         self._intercept, self._effects = float(model.intercept_), np.asarray(model.coef_)
 
     def _predict(self, x: Inputs) -> Floats:
+        first = np.cumsum([0, *self.space.nvec])
         out = np.full(len(x), self._intercept)
-        for effect, column in zip(self._effects, self.encoding.one_hot(x).T, strict=True):
+        for begin, level in zip(first[:-1], x.codes.T, strict=True):
+            out += self._effects[begin + level]
+        for effect, column in zip(self._effects[first[-1] :], tamed(x.features).T, strict=True):
             out += effect * column  # one by one: a matrix product may round otherwise in another batch
         return out
 

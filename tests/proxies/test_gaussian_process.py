@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, check_grad
 
+from archgym.proxies.gaussian import Gaussian
 from archgym.proxies.gaussian_process import GaussianProcess, Lattice
+from archgym.proxies.inputs import Inputs
 from archgym.proxies.latent import LatentLattice
 from archgym.proxies.posterior_mean import PosteriorMean
 from archgym.space import DesignSpace, Parameter
@@ -82,7 +84,8 @@ def test_the_mean_is_the_weighted_sum_of_covariances(levels):
     parts = np.stack([t[a[:, k][:, None], b[:, k]] for k, t in enumerate(tables)])
     found = PosteriorMean(b, weights, tables, 0.7, 0.4)
     np.testing.assert_allclose(found(a), (0.7 * parts.prod(axis=0) + 0.4 * parts.mean(axis=0)) @ weights, atol=1e-12)
-    np.testing.assert_array_equal(found(a[5:6]), found(a)[5:6])
+    for n in (1, 2, 3, 4, 5):  # designs are taken by four
+        np.testing.assert_array_equal(found(a[5 : 5 + n]), found(a)[5 : 5 + n])
 
 
 def test_the_gradient_is_that_of_the_loss(data):
@@ -96,9 +99,9 @@ def test_the_gradient_is_that_of_the_loss(data):
 def test_the_gradient_is_that_of_the_loss_where_levels_find_their_places(data):
     codes, y, _ = data
     p = GaussianProcess(LatentLattice.of(SPACE)).fit(codes, y, iterations=0)
-    assert len(p.parameters) == 3 + 3 * 2 + 3  # lengths of all but "kind", its three points, s, c, noise
+    assert len(p.parameters) == 3 + 3 * 2 + 7 + 3  # lengths of all but "kind", its points, stretches, s, c, noise
     z = (y - y.mean()) / y.std()
-    start = p.parameters + np.random.default_rng(1).normal(scale=0.1, size=12)
+    start = p.parameters + np.random.default_rng(1).normal(scale=0.1, size=19)
     gradient = p._loss(start, z)[1]
     assert approx_fprime(start, lambda x: p._loss(x, z)[0], 1e-6) == pytest.approx(gradient, rel=1e-3, abs=1e-4)
 
@@ -123,6 +126,36 @@ def test_levels_that_behave_alike_come_together():
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     within = max(apart[:4, :4].max(), apart[4:, 4:].max())
     assert within < apart[:4, 4:].min()
+
+
+def test_what_lies_between_levels_is_stretched_where_much_happens():
+    """One to two buffers are a world, 64 to 128 nothing: lengths that are everywhere the same suit only one of both."""
+    space = DesignSpace([Parameter("buffers", (1, 2, 4, 8, 16, 32, 64, 128)), Parameter.integers("depth", 0, 9)])
+    codes = np.array([(b, d) for b in range(8) for d in range(10)])
+    y = np.exp(-1.5 * codes[:, 0]) * np.cos(codes[:, 1])
+    order = np.random.default_rng(0).permutation(80)
+    seen, fresh = order[:50], order[50:]
+
+    def error(lattice):
+        p = GaussianProcess(lattice).fit(codes[seen], y[seen], iterations=100)
+        return np.abs(p.mean(codes[fresh]) - y[fresh]).mean(), p
+
+    plain, _ = error(Lattice.of(space))
+    stretched, p = error(LatentLattice.of(space))
+    assert stretched < 0.8 * plain
+    first, last = p.parameters[2], p.parameters[2 + 6]  # of the seven pieces after two lengths
+    assert first > last
+
+
+def test_equal_designs_are_one_observation():
+    """Twice the same row says nothing about the noise at other designs: the model is that of the rows once."""
+    rng = np.random.default_rng(0)
+    codes = np.unique(SPACE.sample(30, rng), axis=0)
+    y = codes @ [1.0, -2.0, 0.5, 0.0]
+    twice = np.repeat(np.arange(len(codes)), 2)
+    once, again = (Gaussian(SPACE).fit(Inputs.of(codes[r]), y[r]) for r in (np.arange(len(codes)), twice))
+    fresh = Inputs.of(SPACE.sample(5, rng))
+    np.testing.assert_array_equal(once.predict(fresh), again.predict(fresh))
 
 
 def test_the_loss_is_the_negative_log_posterior(data):
