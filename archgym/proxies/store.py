@@ -17,7 +17,7 @@ from archgym.space import DesignSpace
 
 from .model import ProxyModel
 
-FORMAT = 3
+FORMAT = 4
 HEADER, MODELS = "proxy.json", "models.skops"
 
 
