@@ -97,21 +97,26 @@ def test_what_cannot_be_learnt_together(tmp_path, dataset):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("trace", "most"), [("random", 0.007), ("cloud-1", 0.011)])
+@pytest.mark.parametrize(("trace", "most"), [("random", 0.005), ("cloud-1", 0.012)])
 def test_the_predecessors_protocol(trace, most):
-    """A plain random split of the memory controllers of its reinforcement learning: 1,560 rows learnt, 4,000 tested.
+    """Plain random splits of the memory controllers of its reinforcement learning: 1,560 rows learnt, 4,000 tested.
 
-    ArchGym quotes an RMSE of 0.61 % without its denominator; ours is relative to the mean time. Over five splits it is
-    0.39 to 0.85 % (mean 0.53 %, median 0.47 %) on `random` and 0.50 to 0.99 % (0.75 %) on `cloud-1`.
+    ArchGym quotes an RMSE of 0.61 % without its denominator; ours is relative to the mean time. A handful of designs
+    that no learnt row resembles decide it, so that five splits lie between 0.33 and 0.58 % on `random` and between 0.37
+    and 1.5 % on `cloud-1`; what counts is their mean.
     """
     problem = Problem(ProblemSpec("tabular", (trace,), "latency", sim={"table": f"dram-rl-{trace}"}))
-    codes = problem.space.canonical(problem.space.sample(5560, np.random.default_rng(0)))
-    y = np.log(problem.evaluate(codes).metrics["latency"])
-    x = Inputs.of(codes)
-    model = Auto(problem.space).fit(x.take(slice(1560)), y[:1560])
-    truth, found = np.exp(y[1560:]), np.exp(model.predict(x.take(slice(1560, None))))
-    assert np.sqrt(np.mean((found - truth) ** 2)) / truth.mean() < most
-    assert np.abs(found / truth - 1).mean() < 0.003
+    squares, relative = [], []
+    for seed in range(5):
+        codes = problem.space.canonical(problem.space.sample(5560, np.random.default_rng(seed)))
+        y = np.log(problem.evaluate(codes).metrics["latency"])
+        x = Inputs.of(codes)
+        model = Auto(problem.space).fit(x.take(slice(1560)), y[:1560])
+        truth, found = np.exp(y[1560:]), np.exp(model.predict(x.take(slice(1560, None))))
+        squares.append(np.sqrt(np.mean((found - truth) ** 2)) / truth.mean())
+        relative.append(np.abs(found / truth - 1).mean())
+    assert np.mean(squares) < most, squares
+    assert np.mean(relative) < 0.002, relative
 
 
 @pytest.mark.slow
