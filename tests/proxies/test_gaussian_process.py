@@ -106,21 +106,22 @@ def test_the_gradient_is_that_of_the_loss_where_levels_find_their_places(data):
     assert approx_fprime(start, lambda x: p._loss(x, z)[0], 1e-6) == pytest.approx(gradient, rel=1e-3, abs=1e-4)
 
 
+def held_back(lattice, codes, y, n):
+    """Mean error on the rest of the rows of a process that has learnt n of them, and the process."""
+    order = np.random.default_rng(0).permutation(len(codes))
+    seen, fresh = order[:n], order[n:]
+    p = GaussianProcess(lattice).fit(codes[seen], y[seen], iterations=100)
+    return np.abs(p.mean(codes[fresh]) - y[fresh]).mean(), p
+
+
 def test_levels_that_behave_alike_come_together():
     """Eight kinds that behave in two ways: the plane shows which, and five rows of each kind are enough. Of equally far
     levels every one has to be learnt by itself."""
     space = DesignSpace([Parameter.integers("depth", 0, 9), Parameter.categorical("kind", tuple("abcdefgh"))])
     codes = np.array([(d, k) for d in range(10) for k in range(8)])
     y = np.where(codes[:, 1] < 4, np.sin(codes[:, 0]), np.cos(1.3 * codes[:, 0]))
-    order = np.random.default_rng(0).permutation(80)
-    seen, fresh = order[:40], order[40:]
-
-    def error(lattice):
-        p = GaussianProcess(lattice).fit(codes[seen], y[seen], iterations=100)
-        return np.abs(p.mean(codes[fresh]) - y[fresh]).mean(), p
-
-    plain, _ = error(Lattice.of(space))
-    latent, p = error(LatentLattice.of(space))
+    plain, _ = held_back(Lattice.of(space), codes, y, 40)
+    latent, p = held_back(LatentLattice.of(space), codes, y, 40)
     assert latent < 0.5 * plain
     points = p.parameters[1 : 1 + 16].reshape(8, 2)
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -134,15 +135,8 @@ def test_what_lies_between_levels_is_stretched_where_much_happens():
     space = DesignSpace([Parameter("buffers", (1, 2, 4, 8, 16, 32, 64, 128)), Parameter.integers("depth", 0, 9)])
     codes = np.array([(b, d) for b in range(8) for d in range(10)])
     y = np.exp(-1.5 * codes[:, 0]) * np.cos(codes[:, 1])
-    order = np.random.default_rng(0).permutation(80)
-    seen, fresh = order[:50], order[50:]
-
-    def error(lattice):
-        p = GaussianProcess(lattice).fit(codes[seen], y[seen], iterations=100)
-        return np.abs(p.mean(codes[fresh]) - y[fresh]).mean(), p
-
-    plain, _ = error(Lattice.of(space))
-    stretched, p = error(LatentLattice.of(space))
+    plain, _ = held_back(Lattice.of(space), codes, y, 50)
+    stretched, p = held_back(LatentLattice.of(space), codes, y, 50)
     assert stretched < 0.8 * plain
     first, last = p.parameters[2], p.parameters[2 + 6]  # of the seven pieces after two lengths
     assert first > last

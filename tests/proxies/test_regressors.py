@@ -129,9 +129,11 @@ def test_auto_takes_the_model_that_fits():
 
 def test_auto_tries_a_network_where_there_are_many_rows(monkeypatch):
     monkeypatch.setattr("archgym.proxies.auto.MANY", 100)
-    codes, auto = designs(120), Auto(SPACE)
-    assert "mlp" in auto._candidates(inputs(codes))
-    assert "mlp" not in auto._candidates(inputs(codes[:90]))
+    codes = designs(120)
+    model = Auto(SPACE).fit(inputs(codes), interacting(codes))
+    assert "mlp" in model.rank_correlation
+    few = Auto(SPACE).fit(inputs(codes[:90]), interacting(codes[:90]))
+    assert "mlp" not in few.rank_correlation
 
 
 def test_encodings_by_hand():
