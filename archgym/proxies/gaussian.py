@@ -10,7 +10,7 @@ import numpy as np
 
 from archgym import rng
 
-from .gaussian_process import GaussianProcess
+from .gaussian_process import GaussianProcess, restored_mean
 from .inputs import Floats, Inputs
 from .latent import LatentLattice
 from .regressor import Regressor
@@ -39,16 +39,15 @@ class Gaussian(Regressor):
             process = GaussianProcess(lattice, parameters, noise=_NOISE).fit(codes[some], y[some], iterations=steps)
             parameters = process.parameters
         most = np.sort(order[:_MOST])
-        self.restore({"codes": codes[most], "y": y[most], "parameters": parameters})
+        self.restore(GaussianProcess(lattice, parameters).fit(codes[most], y[most], iterations=0).state())
 
     def _predict(self, x: Inputs) -> Floats:
-        return self._process.mean(x.codes)
+        return self._mean(x.codes)
 
     def state(self) -> dict[str, Any]:
         return dict(self._state)
 
     def restore(self, state: Mapping[str, Any]) -> Self:
         self._state = state
-        process = GaussianProcess(LatentLattice.of(self.space), np.asarray(state["parameters"]))
-        self._process = process.fit(state["codes"], state["y"], iterations=0)
+        self._mean = restored_mean(LatentLattice.of(self.space), state)
         return self

@@ -15,6 +15,7 @@ of a categorical one.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,9 +231,18 @@ class GaussianProcess:
     def mean(self, codes: Codes) -> Floats:
         """Mean (n,), in the units of y: the same bits in every batch, and nothing that grows with the square of n."""
         if self._mean_of is None:
-            product, additive = np.exp(2.0 * self.parameters[-3:-1])
-            self._mean_of = PosteriorMean(self._codes, self._precise, self._tables, product, additive)
-        return self._centre + self._scale * self._mean_of(codes)
+            self._mean_of = restored_mean(self._lattice, self.state())
+        return self._mean_of(codes)
+
+    def state(self) -> dict[str, Any]:
+        """All that the mean needs, of which `restored_mean` makes it again without the cube of n."""
+        return {
+            "codes": self._codes,
+            "weights": self._inverse.T @ self._weights,
+            "parameters": self.parameters,
+            "centre": self._centre,
+            "scale": self._scale,
+        }
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and standard deviation (n,), in the units of y."""
@@ -264,7 +274,6 @@ class GaussianProcess:
         self._inverse, info = dtrtri(factor, lower=1)
         assert info == 0
         self._weights = self._inverse @ z
-        self._precise = self._inverse.T @ self._weights
         self._mean_of = None
 
     def _loss(self, p: Floats, z: Floats) -> tuple[float, Floats]:
@@ -319,6 +328,15 @@ class Posterior:
         row = np.clip(row, -most, most)
         self._rest = np.column_stack([self._rest, row])
         self._variance = np.maximum(self._variance - row * row, 1e-12)
+
+
+def restored_mean(lattice: Lattice, state: Mapping[str, Any]) -> PosteriorMean:
+    """The mean of a process on the lattice that was in this state."""
+    parameters = np.asarray(state["parameters"])
+    tables, _ = lattice.tables(parameters[:-3])
+    product, additive = np.exp(2.0 * parameters[-3:-1])
+    centre, scale = state["centre"], state["scale"]
+    return PosteriorMean(state["codes"], state["weights"], tables, product, additive, centre=centre, scale=scale)
 
 
 def _factor(matrix: Floats) -> Floats:

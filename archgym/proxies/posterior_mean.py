@@ -30,10 +30,22 @@ class PosteriorMean:
         weights: (n,).
         tables: (d, L, L) correlations of levels.
         product, additive: variances of the two parts of the kernel (see ``gaussian_process``).
+        centre, scale: what the sum is added to and multiplied by.
     """
 
-    def __init__(self, codes: Codes, weights: Floats, tables: Floats, product: float, additive: float) -> None:
+    def __init__(
+        self,
+        codes: Codes,
+        weights: Floats,
+        tables: Floats,
+        product: float,
+        additive: float,
+        *,
+        centre: float = 0.0,
+        scale: float = 1.0,
+    ) -> None:
         d, n_levels = tables.shape[:2]
+        self._centre, self._scale = centre, scale
         self._tables, self._levels = np.ascontiguousarray(tables), codes.max(axis=0) + 1
         self._joint = Joint.of(self._levels.tolist(), _MOST)
         self._weights = product * weights
@@ -45,7 +57,7 @@ class PosteriorMean:
         self._effects = additive / d * np.einsum("kab,kb->ka", tables, heights)
 
     def __call__(self, codes: Codes) -> Floats:
-        """The sum (m,) for designs (m, d): the same bits in every batch."""
+        """The mean (m,) of designs (m, d): the same bits in every batch."""
         found = _sums(
             np.ascontiguousarray(codes, np.int64),
             self._tables,
@@ -56,7 +68,7 @@ class PosteriorMean:
             self._places,
             self._weights,
         )
-        return np.asarray(found)
+        return np.asarray(self._centre + self._scale * found)
 
 
 @kernel

@@ -17,7 +17,7 @@ from archgym.space import DesignSpace
 
 from .model import ProxyModel
 
-FORMAT = 4
+FORMAT = 5
 HEADER, MODELS = "proxy.json", "models.skops"
 
 

@@ -153,6 +153,16 @@ def test_equal_designs_are_one_observation():
     np.testing.assert_array_equal(once.predict(fresh), again.predict(fresh))
 
 
+def test_a_stored_process_needs_no_covariance_matrix_again(data, monkeypatch):
+    codes, y, fresh = data
+    model = Gaussian(SPACE).fit(Inputs.of(codes), y)
+    exact = GaussianProcess(LatentLattice.of(SPACE), model.state()["parameters"]).fit(codes, y, iterations=0)
+    np.testing.assert_allclose(model.predict(Inputs.of(fresh)), exact.predict(fresh)[0], rtol=1e-6)
+    monkeypatch.setattr("archgym.proxies.gaussian_process._factor", None)
+    again = Gaussian(SPACE).restore(model.state())
+    np.testing.assert_array_equal(again.predict(Inputs.of(fresh)), model.predict(Inputs.of(fresh)))
+
+
 def test_the_loss_is_the_negative_log_posterior(data):
     codes, y, _ = data
     p = process(codes, y)
