@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from archgym import rng
 from archgym.dataset.dataset import Dataset
-from archgym.dataset.relearning import relearn
+from archgym.dataset.relearning import learnt_lessons, relearn
 from archgym.errors import UsageError
 from archgym.evaluation import Evaluation
 from archgym.evaluator import Evaluator
@@ -127,6 +127,7 @@ def verify(
     if problem is None:
         problem = ProblemSpec.from_dict(load_proxy(folder)[1]["sources"][0]["problem"])
     real = Problem(problem)
+    taught = None if dataset is None else learnt_lessons(folder, dataset, real)
     drawn = real.space.canonical(real.space.sample(random, rng.generator(seed, "verify")))
     by_chance = _Guess.of(Problem(proxied(problem, folder)), drawn)
     guesses: list[_Guess] = []
@@ -145,9 +146,9 @@ def verify(
             codes, true = np.concatenate([codes, fresh]), Evaluation.concatenate([true, real.evaluate(fresh)])
             counts.append(len(codes))
             if turn + 1 < rounds:
-                assert dataset is not None
+                assert taught is not None
                 again = Path(scratch) / str(turn)
-                relearn(folder, dataset, real, true, again, progress(2 * turn + 1))
+                relearn(folder, taught, real, true, again, progress(2 * turn + 1))
                 folder = again
     best = _Guess.joined(guesses)
     there = real.evaluate(drawn)

@@ -82,8 +82,7 @@ class Proxy(Simulator):
                 f"{self.config.model} was learnt from {learnt['name']} version {learnt['version']}, this is version "
                 f"{self.original.version}: fit it again"
             )
-        lower = about.get("lower")
-        self._lower = None if lower is None else LowerFidelity.from_dict(lower)
+        self._lower = LowerFidelity.from_dict(about.get("lower"))
         self._features: tuple[str, ...] = tuple(about["features"])
         self._baselines: Mapping[str, Mapping[str, float]] = {
             w["fingerprint"]: w["metrics"] for w in learnt["workloads"]

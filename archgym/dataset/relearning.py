@@ -21,36 +21,48 @@ from .rows import has_metrics
 from .source import Source
 
 
-def relearn(
-    folder: str | Path,
-    dataset: Dataset,
-    problem: Problem,
-    simulated: Evaluation,
-    out: str | Path,
-    on_step: Callable[[int, int], None] | None = None,
-) -> None:
-    """Fit a model of the same kind to all rows of a data set and to designs simulated since.
+def learnt_lessons(folder: str | Path, dataset: Dataset, problem: Problem) -> Lessons:
+    """All rows of the data set that a proxy learnt from, for `relearn`.
 
     Args:
-        folder: of the proxy that is there.
-        dataset: what it learnt from; nothing is held back to score the new one.
-        problem: that the designs were simulated for, the same simulator and designs as one source of the data set.
-        simulated: the designs.
-        out: folder of the new proxy.
-        on_step: called with (regressions done, regressions in all).
+        folder: of the proxy.
+        dataset: what it learnt from.
+        problem: that more designs are simulated for, the same simulator and designs as one source of the data set.
 
     Raises:
         UsageError: another space or simulator than the data set's.
     """
     model, about = load_proxy(folder)
-    lower = None if about["lower"] is None else LowerFidelity.from_dict(about["lower"])
-    known = lessons(dataset, list(model.metric_names), lower)
-    if known.space.fingerprint != model.space.fingerprint or Source.of(problem).id not in dataset.sources:
-        labels = ", ".join(source.problem.label for source in dataset.sources.values())
-        raise UsageError(
-            f"{dataset.folder}: expected the rows that {folder} learnt from, of {problem.spec.label}; got {labels}"
-        )
-    more = _joined(known, problem, simulated, lower)
+    if Source.of(problem).id in dataset.sources:
+        known = lessons(dataset, list(model.metric_names), LowerFidelity.from_dict(about["lower"]))
+        if known.space.fingerprint == model.space.fingerprint:
+            return known
+    labels = ", ".join(source.problem.label for source in dataset.sources.values())
+    raise UsageError(
+        f"{dataset.folder}: expected the rows that {folder} learnt from, of {problem.spec.label}; got {labels}"
+    )
+
+
+def relearn(
+    folder: str | Path,
+    known: Lessons,
+    problem: Problem,
+    simulated: Evaluation,
+    out: str | Path,
+    on_step: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fit a model of the same kind to what one learnt from and to designs simulated since.
+
+    Args:
+        folder: of the proxy that is there.
+        known: see `learnt_lessons`; nothing is held back to score the new proxy.
+        problem: that the designs were simulated for.
+        simulated: the designs.
+        out: folder of the new proxy.
+        on_step: called with (regressions done, regressions in all).
+    """
+    model, about = load_proxy(folder)
+    more = _joined(known, problem, simulated, LowerFidelity.from_dict(about["lower"]))
     fresh = ProxyModel(model.space, model.kind, seed=model.seed)
     fresh.fit(more.table(np.arange(len(more))), maximise=more.maximise, on_step=on_step)
     del about["sha256"]

@@ -68,12 +68,14 @@ class LowerFidelity:
         return {"name": self.name, "sim": self.sim, "version": self.simulator.version}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The one that ``to_dict`` described.
+    def from_dict(cls, data: Mapping[str, Any] | None) -> Self | None:
+        """The one that ``to_dict`` described; None of None.
 
         Raises:
             UsageError: its simulator has another version here.
         """
+        if data is None:
+            return None
         lower = cls(data["name"], data["sim"])
         if lower.simulator.version != data["version"]:
             raise UsageError(

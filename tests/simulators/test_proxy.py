@@ -10,7 +10,7 @@ import archgym
 from archgym.dataset.build import build
 from archgym.dataset.collect import collect
 from archgym.dataset.learning import fit_proxy
-from archgym.dataset.relearning import relearn
+from archgym.dataset.relearning import learnt_lessons, relearn
 from archgym.errors import UsageError
 from archgym.problem import Problem, ProblemSpec
 from archgym.proxied import proxied
@@ -229,8 +229,10 @@ def test_rounds_learn_what_was_simulated(tmp_path):
     with pytest.raises(UsageError, match="expected the data set"):
         verify(tmp_path / "model", rounds=2)
     other = collect(Problem(ProblemSpec("systolic", ("vgg16",), "edp", space=SPACE)), tmp_path / "other", n=50)
+    begun = []
     with pytest.raises(UsageError, match="expected the rows that"):
-        verify(tmp_path / "model", samples=20, top=2, rounds=2, dataset=other)
+        verify(tmp_path / "model", rounds=2, dataset=other, on_step=lambda *at: begun.append(at))
+    assert not begun  # before any search
 
 
 @pytest.mark.parametrize("limits", [(), ("area<=20",)])
@@ -239,7 +241,8 @@ def test_a_relearnt_proxy_has_learnt_the_new_designs(tmp_path, limits):
     data = collect(problem, tmp_path / "data", n=100, mix="random", batch=50)
     save_proxy(tmp_path / "model", *fit_proxy(data, kind="nearest"))
     fresh = problem.evaluate(problem.space.sample(60, np.random.default_rng(1)))
-    relearn(tmp_path / "model", data, problem, fresh, tmp_path / "again")
+    known = learnt_lessons(tmp_path / "model", data, problem)
+    relearn(tmp_path / "model", known, problem, fresh, tmp_path / "again")
     model, about = load_proxy(tmp_path / "again")
     there = np.isfinite(fresh.metrics["latency"])
     codes = problem.space.canonical(fresh.codes)
