@@ -35,11 +35,14 @@ from . import (
 )
 from .options import (
     AggregateOption,
+    ExecutorOption,
     Interrupted,
     JsonOption,
     LimitOption,
     ProblemArgument,
     SetOption,
+    TrackOption,
+    WorkersOption,
     WorkloadOption,
     print_json,
     problem_spec,
@@ -88,15 +91,13 @@ def run_study(
     budget: Annotated[int, typer.Option(help="Samples; duplicates count.")] = 1000,
     batch: Annotated[int, typer.Option(help="Designs asked per step; part of the spec.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of every random stream.")] = 0,
-    track: Annotated[str, typer.Option(help="grey (metrics shown to the agent) or scalar.")] = "grey",
+    track: TrackOption = "grey",
     workload: WorkloadOption = None,
     settings: SetOption = None,
     limits: LimitOption = None,
     aggregate: AggregateOption = "geomean",
-    executor: Annotated[
-        str, typer.Option(help="serial, threads or processes; the log does not depend on it.")
-    ] = "serial",
-    jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
+    executor: ExecutorOption = "serial",
+    jobs: WorkersOption = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of the log; default under results/.")] = None,
     prior: Annotated[
         list[Path] | None,

@@ -16,7 +16,7 @@ from archgym.evaluation import TRACKS
 from archgym.runs import Runs, load
 from archgym.study import agent_config
 
-from .options import JsonOption, print_json
+from .options import AgentsOption, JobsOption, JsonOption, StudiesOption, TrackOption, print_json
 from .plan import Grid, Plan, PlannedAgent
 from .planned_runs import (
     check_at_least_one,
@@ -46,22 +46,18 @@ MarginOption = Annotated[
     float | None,
     typer.Option(help="Also test whether the agent of --against is worse than each other by less; 0.05 is 5 %."),
 ]
-JobsOption = Annotated[int, typer.Option(help="Studies at a time, each in a process of its own.")]
 BatchOption = Annotated[int, typer.Option(help="Designs asked per step.")]
-TrackOption = Annotated[str, typer.Option(help="grey (metrics shown to the agent) or scalar.")]
 
 
 def compare_agents(
     problems: ProblemsArgument,
-    agents: Annotated[
-        str, typer.Option(help="Registered agents, module:Class or WRAPPER(AGENT), with commas between them.")
-    ],
+    agents: AgentsOption,
     budgets: Annotated[str, typer.Option(help="Samples after which they are judged.")] = "50,200,1000",
     seeds: Annotated[int, typer.Option(help="Runs of every agent on every problem: seeds 0, 1, …")] = 20,
     batch: BatchOption = 10,
     track: TrackOption = "grey",
     jobs: JobsOption = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder of the studies; default under results/.")] = None,
+    out: StudiesOption = None,
     against: AgainstOption = None,
     margin: MarginOption = None,
     as_json: JsonOption = False,

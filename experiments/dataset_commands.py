@@ -17,11 +17,13 @@ from archgym.problem import Problem
 
 from .options import (
     AggregateOption,
+    ExecutorOption,
     Interrupted,
     JsonOption,
     LimitOption,
     ProblemArgument,
     SetOption,
+    WorkersOption,
     WorkloadOption,
     print_json,
     problem_spec,
@@ -72,10 +74,8 @@ def collect_dataset(
     settings: SetOption = None,
     limits: LimitOption = None,
     aggregate: AggregateOption = "geomean",
-    executor: Annotated[
-        str, typer.Option(help="serial, threads or processes; the rows do not depend on it.")
-    ] = "serial",
-    jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
+    executor: ExecutorOption = "serial",
+    jobs: WorkersOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Run a mixture of agents and keep all that they evaluate; the same command again goes on with what is missing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +11,9 @@ import typer
 from archgym.errors import UsageError
 from archgym.suite.problems import satisfices
 
-from .comparison_commands import BatchOption, JobsOption, ProblemsArgument, TrackOption, check_track
+from .comparison_commands import BatchOption, ProblemsArgument, check_track
 from .configurations import configurations
-from .options import JsonOption, print_json
+from .options import AgentsOption, JobsOption, JsonOption, StudiesOption, TrackOption, print_json
 from .plan import Grid, Plan, PlannedAgent
 from .planned_runs import (
     by_name,
@@ -33,9 +32,7 @@ from .tables import make_console
 
 def lottery_of_agents(
     problems: ProblemsArgument,
-    agents: Annotated[
-        str, typer.Option(help="Registered agents, module:Class or WRAPPER(AGENT), with commas between them.")
-    ],
+    agents: AgentsOption,
     configs: Annotated[int, typer.Option(help="Configurations of each agent; its default is one of them.")] = 32,
     seeds: Annotated[int, typer.Option(help="Runs of every configuration: seeds 0, 1, …")] = 10,
     budget: Annotated[int, typer.Option(help="Samples of every run.")] = 1000,
@@ -43,7 +40,7 @@ def lottery_of_agents(
     track: TrackOption = "grey",
     draw: Annotated[int, typer.Option(help="Seed of the draw of the configurations.")] = 0,
     jobs: JobsOption = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder of the studies; default under results/.")] = None,
+    out: StudiesOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run agents with configurations drawn from their search spaces; tables and pictures go to OUT/report.

@@ -35,6 +35,14 @@ LimitOption = Annotated[
 AggregateOption = Annotated[
     str, typer.Option("--aggregate", help="Several workloads become one by geomean, sum, worst, or weighted:W,W,….")
 ]
+ExecutorOption = Annotated[str, typer.Option(help="serial, threads or processes; the result does not depend on it.")]
+WorkersOption = Annotated[int, typer.Option(help="Workers of the executor.")]
+AgentsOption = Annotated[
+    str, typer.Option(help="Registered agents, module:Class or WRAPPER(AGENT), with commas between them.")
+]
+StudiesOption = Annotated[Path | None, typer.Option(help="Folder of the studies; default under results/.")]
+JobsOption = Annotated[int, typer.Option(help="Studies at a time, each in a process of its own.")]
+TrackOption = Annotated[str, typer.Option(help="grey (metrics shown to the agent) or scalar.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON instead of tables.")]
 
 

@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from archgym.verification import Verification
 
 app = typer.Typer(help="Cost models that learn from a data set.")
+DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")]
 ProxyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a proxy model.")]
+
+LowerOption = Annotated[
+    str | None, typer.Option(help="Cheaper simulator of the same designs, whose error is learnt: roofline.")
+]
 
 
 @app.command("fit")
 def fit_proxy_model(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")],
+    dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="New folder for the model.")],
     model: Annotated[str, typer.Option(help="auto (a weighted mean of several), or one by name.")] = "auto",
     metrics: Annotated[
@@ -36,9 +41,7 @@ def fit_proxy_model(
     source: Annotated[
         list[str] | None, typer.Option(help="Only rows of this source, by its id in the card (repeatable).")
     ] = None,
-    lower: Annotated[
-        str | None, typer.Option(help="Cheaper simulator of the same designs, whose error is learnt: roofline.")
-    ] = None,
+    lower: LowerOption = None,
     test: Annotated[float, typer.Option(help="Share of the rows that is held back for the scores.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
     as_json: JsonOption = False,
@@ -81,9 +84,7 @@ def score_proxy_model(
     from archgym.proxies.store import load_proxy
 
     model, about = load_proxy(folder)
-    lower = about["lower"]
-    beside = None if lower is None else LowerFidelity.from_dict(lower)
-    known = lessons(Dataset(data), list(model.metric_names), beside)
+    known = lessons(Dataset(data), list(model.metric_names), LowerFidelity.from_dict(about["lower"]))
     whole = score(model, known)  # refuses designs of another space
     new = np.flatnonzero(~model.knows(known.codes, known.features))
     splits = {"all": whole, "new": score(model, known, new) if len(new) else {}}
@@ -160,12 +161,12 @@ def verify_proxy_model(
 
 @app.command("study")
 def study_proxies(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")],
+    dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="Folder of tables and pictures.")],
     rows: Annotated[str, typer.Option(help="Numbers of rows to learn from.")] = "100,500,1560",
     models: Annotated[str, typer.Option(help="Kinds of models.")] = "auto,random-forest,additive,nearest",
     metrics: Annotated[str | None, typer.Option(help="Metrics or patterns; default: those of the objective.")] = None,
-    lower: Annotated[str | None, typer.Option(help="Cheaper simulator of the same designs: roofline.")] = None,
+    lower: LowerOption = None,
     seeds: Annotated[int, typer.Option(help="How often, each with another split and draw.")] = 3,
     test: Annotated[float, typer.Option(help="Share of the rows that is held back.")] = 0.4,
     split: Annotated[str, typer.Option(help="leak-free, or random as the predecessor's.")] = "leak-free",

@@ -17,10 +17,12 @@ from archgym.suite.tabulate import build_table
 from archgym.table_file import check_table_path, write_table
 
 from .options import (
+    ExecutorOption,
     JsonOption,
     LimitOption,
     ProblemArgument,
     SetOption,
+    WorkersOption,
     WorkloadOption,
     print_json,
     problem_spec,
@@ -48,8 +50,8 @@ def build_problem(
     workload: WorkloadOption = None,
     settings: SetOption = None,
     limits: LimitOption = None,
-    executor: Annotated[str, typer.Option(help="serial, threads or processes.")] = "serial",
-    jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
+    executor: ExecutorOption = "serial",
+    jobs: WorkersOption = 1,
     out: Annotated[Path | None, typer.Option(help="JSON file to write; default: print it.")] = None,
 ) -> None:
     """Find a problem's facts: optimum, front, share of near-optimal designs, what random search does.
@@ -88,8 +90,8 @@ def tabulate(
         list[str] | None,
         typer.Option(metavar="PARAMETER=LEVEL", help="Where the space lacks a level of the baseline (repeatable)."),
     ] = None,
-    executor: Annotated[str, typer.Option(help="serial, threads or processes.")] = "serial",
-    jobs: Annotated[int, typer.Option(help="Workers of the executor.")] = 1,
+    executor: ExecutorOption = "serial",
+    jobs: WorkersOption = 1,
 ) -> None:
     """Simulate every design once; searches then run on the file: tabular/WORKLOAD/OBJECTIVE --set sim.table=FILE."""
     parts = split_settings(settings)

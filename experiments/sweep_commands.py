@@ -14,7 +14,7 @@ import typer
 
 from archgym.errors import UsageError
 
-from .options import Interrupted, JsonOption, print_json
+from .options import Interrupted, JobsOption, JsonOption, print_json
 from .plan import Plan
 from .plan_file import load_plan
 from .sweep import Outcome, sweep
@@ -29,7 +29,7 @@ _SHOWN = 5
 
 def sweep_plan(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="Plan (.toml), or the folder of a sweep to go on with.")],
-    jobs: Annotated[int, typer.Option(help="Studies at a time, each in a process of its own.")] = 1,
+    jobs: JobsOption = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of the studies; default results/sweeps/PLAN.")] = None,
     limit: Annotated[int | None, typer.Option(help="Run at most so many studies.")] = None,
     shard: Annotated[str, typer.Option(metavar="I/N", help="Only part I of N, for several machines.")] = "1/1",
