@@ -41,7 +41,7 @@ def test_times_of_the_memory_controllers():
         assert cells(start) == [round(100 * table[model], 2) for table in tables]
 
 
-def test_half_the_rows_do_beside_a_roofline():
+def test_fewer_rows_do_beside_a_roofline():
     tables = {
         "": means("accelerator", "metric", "model", "rows")["mape"],
         ", beside the roofline": means("accelerator-roofline", "metric", "model", "rows")["mape"],
@@ -52,10 +52,14 @@ def test_half_the_rows_do_beside_a_roofline():
             assert np.abs(shown - true).max() < 0.51
             assert np.abs(shown / true - 1).max() < 0.03
     plain, beside = (table["energy"]["auto"] for table in tables.values())
-    assert beside[50] < plain[1400]
+    assert beside[50] < 1.02 * plain[1400]
+    assert beside[100] < plain[1400]
     plain, beside = (table["latency"]["auto"] for table in tables.values())
-    for rows in (100, 200, 400):
-        assert beside[rows] < 1.08 * plain[2 * rows]
+    plain = plain.loc[100:]
+    log_rows = np.interp(-plain, -beside, np.log(beside.index.to_numpy(float)))  # errors fall with the rows
+    share = np.exp(log_rows) / plain.index
+    assert (round(share.min(), 2), round(share.max(), 2)) == (0.56, 0.84)
+    assert "56 to 84 % of the rows" in PAGE
 
 
 def test_intervals_hold_with_thousands_of_rows():
@@ -74,6 +78,8 @@ def test_auto_is_no_worse_than_the_best_model():
     assert (table["auto"] <= 1.1 * table.drop(columns="auto").min(axis=1)).all()
     shown = [f"{100 * value:.1f}" for value in table["auto"]["latency"]]
     assert f"{shown[0]}, {shown[1]} and {shown[2]} % after" in PAGE
+    ten = means("systolic-100", "metric", "model")["mape"]["latency"]["auto"]
+    assert f"{100 * ten:.1f} % over ten draws" in PAGE
 
 
 @pytest.mark.parametrize(("name", "row"), [("dram-simulated", "| DRAM"), ("accelerator", "| accelerator")])
@@ -89,5 +95,5 @@ def test_what_a_choice_is_worth():
     assert (table["of_40"] <= 0.01).all()
     for problem in table.index.unique("problem"):
         line = next(line for line in PAGE.splitlines() if line.startswith(f"| {problem} |"))
-        shown = [[float(n) for n in re.findall(r"[\d.]+", cell)] for cell in line.split("|")[2:5]]
+        shown = [[float(n) for n in re.findall(r"[\d.]+|inf", cell)] for cell in line.split("|")[2:5]]
         np.testing.assert_allclose(np.array(shown).T, 100 * table.loc[problem].to_numpy(), atol=0.05)

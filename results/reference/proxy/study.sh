@@ -25,6 +25,8 @@ case $name in systolic | all)
     archgym dataset collect systolic-resnet50-edp-1m --n 17000 --mix random --out "$data/systolic"
     archgym proxy study "$data/systolic" --out "$here/systolic" --rows 100,1000,10000 --seeds 2 \
         --models auto,gaussian,lightgbm,mlp,random-forest
+    # which 100 designs they are makes a difference of a fifth
+    archgym proxy study "$data/systolic" --out "$here/systolic-100" --rows 100 --seeds 10
     ;;
 esac
 
@@ -47,7 +49,8 @@ case $name in regret | all)
             archgym proxy verify "$rows-proxy" --seed "$seed" --rounds 2 --data "$rows" --json | python -c "
 import json, sys
 found = json.load(sys.stdin)
-print('$problem', $seed, found['regret'], *found['regret_by_round'], sep=',')" >> "$here/regret.csv"
+regrets = [found['regret'], *found['regret_by_round']]
+print('$problem', $seed, *('inf' if r is None else r for r in regrets), sep=',')" >> "$here/regret.csv"
         done
     done
     ;;
