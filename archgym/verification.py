@@ -116,7 +116,8 @@ def verify(
         on_step: called with (samples done, samples in all); learning between rounds counts as a search.
 
     Raises:
-        UsageError: no proxy, it does not know the problem, or rounds without its data.
+        UsageError: no proxy, it does not know the problem, rounds without a data set, or one that it has not learnt
+            from.
     """
     if top < 1 or random < 0 or rounds < 1:
         raise UsageError(

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Cost models that learn from a data set.")
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of a data set.")]
 ProxyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a proxy model.")]
-
 LowerOption = Annotated[
     str | None, typer.Option(help="Cheaper simulator of the same designs, whose error is learnt: roofline.")
 ]

@@ -32,7 +32,7 @@ def test_auto_is_the_best_of_four_on_the_memory_controllers():
 def test_intervals_of_few_rows():
     for trace in TRACES:
         found = means(f"dram-{trace}", "model", "rows", "metric")["coverage_90"]["auto"][1560]
-        assert found.round(2).between(0.88, 0.96).all()
+        assert found.round(2).between(0.90, 0.96).all()
 
 
 def test_times_of_the_memory_controllers():
@@ -73,9 +73,16 @@ def test_intervals_hold_with_thousands_of_rows():
         assert f"{100 * value:.1f}" in PAGE
 
 
-def test_auto_is_no_worse_than_the_best_model():
-    table = means("systolic", "metric", "rows", "model")["mape"].unstack()
+@pytest.mark.parametrize(
+    "name", ["systolic", "systolic-100", "accelerator", "accelerator-roofline", "speed-accelerator"]
+)
+def test_auto_is_no_worse_than_the_best_model(name):
+    table = means(name, "metric", "rows", "model")["mape"].unstack()
     assert (table["auto"] <= 1.1 * table.drop(columns="auto").min(axis=1)).all()
+
+
+def test_times_of_the_arrays():
+    table = means("systolic", "metric", "rows", "model")["mape"].unstack()
     shown = [f"{100 * value:.1f}" for value in table["auto"]["latency"]]
     assert f"{shown[0]}, {shown[1]} and {shown[2]} % after" in PAGE
     ten = means("systolic-100", "metric", "model")["mape"]["latency"]["auto"]
